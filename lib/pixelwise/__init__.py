@@ -1,0 +1,38 @@
+"""Pixelwise: image segmentation and generation, from the mathematics to running code.
+
+The library behind the book. Chapters write ``import pixelwise as pw`` and name the file a reader
+should open. Sub-modules are imported when they are first used, so that ``import pixelwise`` is
+quick and the backend of Keras can still be chosen after it.
+"""
+
+import importlib
+import os
+
+# TensorFlow writes its C++ log to the terminal unless told otherwise before it is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "budget",
+    "data",
+    "exercises",
+    "metrics",
+    "models",
+    "nn",
+    "paths",
+    "plot",
+    "results",
+    "training",
+    "weights",
+]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return importlib.import_module(f"pixelwise.{name}")
+    raise AttributeError(f"module 'pixelwise' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

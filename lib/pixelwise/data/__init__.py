@@ -1,0 +1,35 @@
+"""The data sets of the book, one file a data set.
+
+``load(name, split)`` is the one door: it returns a ``keras.utils.PyDataset`` whose batches are
+``(images, masks)``, images float32 ``(batch, height, width, 3)`` in [0, 1] and masks int32
+``(batch, height, width)`` with 255 for pixels that are not labelled.
+"""
+
+import importlib
+
+DATASETS = {
+    "wardrobe": "pixelwise.data.wardrobe",
+    "fashion": "pixelwise.data.fashion",
+    "oxford_pets": "pixelwise.data.pets",
+}
+
+
+def load(name, split="train", **options):
+    """Loads one split of a data set by name.
+
+    Args:
+        name: one of ``DATASETS``, for example ``"wardrobe"``.
+        split: the split's name, for example ``"train"`` or ``"test"``.
+        **options: passed to the data set's own ``load``; its docstring lists them.
+
+    Returns:
+        What the data set's ``load`` returns, a ``keras.utils.PyDataset`` for the labelled sets.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in DATASETS:
+        raise ValueError(
+            f"There is no data set {name!r}: choose one of {', '.join(sorted(DATASETS))}."
+        )
+    return importlib.import_module(DATASETS[name]).load(split, **options)

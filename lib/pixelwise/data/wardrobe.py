@@ -1,0 +1,103 @@
+"""The wardrobe: scenes of garments on photographs, composed on the fly. The book's data set.
+
+The garments are Fashion-MNIST's, the backgrounds CC0 photographs. Train, validation and test share
+neither garments nor backgrounds.
+"""
+
+import functools
+
+import keras
+import numpy as np
+
+from pixelwise.data import backgrounds, fashion, scenes
+
+CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
+# Fashion-MNIST's ten classes in our five: T-shirt, trouser, pullover, dress, coat, sandal, shirt,
+# sneaker, bag, ankle boot.
+FROM_FASHION = np.array([1, 2, 1, 3, 1, 4, 1, 4, 5, 4])
+VALIDATION_GARMENTS = 1000  # the last of the training pictures
+SPLITS = {"train": 0, "validation": 1, "test": 2}
+TEST_SEED = 2015
+DEFAULT_BATCHES = {"train": None, "validation": 13, "test": 25}
+
+
+@functools.cache
+def garments(split):
+    """Returns the garments of a split: (uint8 (n, 28, 28), classes int64 (n,) from 1 to 5)."""
+    images, labels = fashion.load("test" if split == "test" else "train")
+    if split == "train":
+        images, labels = images[:-VALIDATION_GARMENTS], labels[:-VALIDATION_GARMENTS]
+    elif split == "validation":
+        images, labels = images[-VALIDATION_GARMENTS:], labels[-VALIDATION_GARMENTS:]
+    return images, FROM_FASHION[labels]
+
+
+class Wardrobe(keras.utils.PyDataset):
+    """Batches of wardrobe scenes; batch ``i`` is the same whenever it is asked for.
+
+    Args:
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        size: side of the pictures in pixels, or ``(height, width)``.
+        batch_size: scenes a batch.
+        seed: another seed gives other scenes; ``None`` is 0 for training and a fixed seed for
+            validation and test, so that everybody measures on the same pictures.
+        num_batches: length of an epoch; ``None`` is endless for training and 400 scenes (at batch
+            size 16) for test, 208 for validation.
+        varied: strong variation of backgrounds; default: only in training.
+        **kwargs: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of ``PyDataset``.
+    """
+
+    def __init__(
+        self,
+        split="train",
+        size=96,
+        batch_size=16,
+        seed=None,
+        num_batches=None,
+        varied=None,
+        **kwargs,
+    ):
+        if split not in SPLITS:
+            raise ValueError(
+                f"The wardrobe has no split {split!r}: choose one of {', '.join(SPLITS)}."
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: a batch needs at least one scene.")
+        kwargs.setdefault("workers", 2)
+        kwargs.setdefault("max_queue_size", 8)
+        super().__init__(**kwargs)
+        self.split = split
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = (0 if split == "train" else TEST_SEED) if seed is None else seed
+        default = DEFAULT_BATCHES[split]
+        if num_batches is None and default is not None:
+            num_batches = -(-default * 16 // batch_size)
+        self._num_batches = num_batches
+        self.varied = split == "train" if varied is None else varied
+        self.classes = CLASSES
+        self.num_classes = len(CLASSES)
+
+    @property
+    def num_batches(self):
+        return self._num_batches
+
+    def scene(self, index):
+        """Composes scene number ``index`` of this split and seed; see ``scenes.Scene``."""
+        rng = np.random.default_rng([self.seed, SPLITS[self.split], index])
+        images, labels = garments(self.split)
+        return scenes.compose(
+            images, labels, backgrounds.load(self.split), rng, self.size, varied=self.varied
+        )
+
+    def __getitem__(self, index):
+        """Returns batch ``index``: images float32 (b, h, w, 3) in [0, 1], masks int32 (b, h, w)."""
+        first = index * self.batch_size
+        batch = [self.scene(first + k) for k in range(self.batch_size)]
+        images = np.stack([scene.image for scene in batch]).astype("float32") / 255
+        return images, np.stack([scene.semantic for scene in batch]).astype("int32")
+
+
+def load(split="train", **options):
+    """Loads the wardrobe; see ``Wardrobe`` for the options."""
+    return Wardrobe(split, **options)

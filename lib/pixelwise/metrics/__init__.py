@@ -1,0 +1,1 @@
+"""Measures of segmentation (and, in later chapters, of detection and generation)."""

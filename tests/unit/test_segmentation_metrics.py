@@ -1,0 +1,110 @@
+"""Measures of segmentation against hand-computed cases, scikit-learn and naive loops."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from pixelwise.metrics import segmentation as seg
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, (3, 20, 17))
+    predictions = np.where(
+        rng.uniform(size=labels.shape) < 0.6, labels, rng.integers(0, 4, labels.shape)
+    )
+    return labels, predictions
+
+
+def test_a_case_by_hand():
+    labels = np.array([[0, 0, 1], [1, 1, 255]])
+    predictions = np.array([[0, 1, 1], [1, 0, 0]])
+    matrix = seg.confusion_matrix(labels, predictions, 3)
+    assert matrix.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
+    np.testing.assert_allclose(seg.iou(matrix), [1 / 3, 2 / 4, np.nan])
+    assert seg.mean_iou(matrix) == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert seg.pixel_accuracy(matrix) == pytest.approx(3 / 5)
+    assert seg.mean_accuracy(matrix) == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert seg.frequency_weighted_iou(matrix) == pytest.approx(2 / 5 / 3 + 3 / 5 / 2)
+
+
+def test_equal_to_scikit_learn(pair):
+    labels, predictions = pair
+    matrix = seg.confusion_matrix(labels, predictions, 4)
+    assert np.array_equal(
+        matrix, sklearn_metrics.confusion_matrix(labels.ravel(), predictions.ravel())
+    )
+    jaccard = sklearn_metrics.jaccard_score(labels.ravel(), predictions.ravel(), average=None)
+    np.testing.assert_allclose(seg.iou(matrix), jaccard)
+    weighted = sklearn_metrics.jaccard_score(
+        labels.ravel(), predictions.ravel(), average="weighted"
+    )
+    assert seg.frequency_weighted_iou(matrix) == pytest.approx(weighted)
+    balanced = sklearn_metrics.balanced_accuracy_score(labels.ravel(), predictions.ravel())
+    assert seg.mean_accuracy(matrix) == pytest.approx(balanced)
+
+
+def test_streaming_equals_all_at_once(pair):
+    labels, predictions = pair
+    whole, parts = (
+        seg.SegmentationScore(4, boundaries=True),
+        seg.SegmentationScore(4, boundaries=True),
+    )
+    whole.update(labels, predictions)
+    for true, predicted in zip(labels, predictions, strict=True):
+        parts.update(true, predicted)
+    assert whole.result() == parts.result()
+
+
+def naive_boundary(mask, distance):
+    """Pixels of the mask with a pixel outside (or the picture's end) within the square window."""
+    height, width = mask.shape
+    found = np.zeros_like(mask)
+    for i in range(height):
+        for j in range(width):
+            for a in range(i - distance, i + distance + 1):
+                for b in range(j - distance, j + distance + 1):
+                    outside = not (0 <= a < height and 0 <= b < width) or not mask[a, b]
+                    found[i, j] |= mask[i, j] and outside
+    return found
+
+
+@pytest.mark.parametrize("distance", [1, 2])
+def test_boundary_equals_a_naive_loop(distance):
+    rng = np.random.default_rng(1)
+    mask = rng.uniform(size=(12, 15)).repeat(2, 0).repeat(2, 1)[:15, :17] > 0.3
+    assert np.array_equal(seg.boundary(mask, distance), naive_boundary(mask, distance))
+
+
+def test_boundary_iou_sees_a_shift_that_iou_hardly_sees():
+    labels = np.zeros((100, 100), int)
+    labels[10:90, 10:90] = 1
+    shifted = np.roll(labels, 2, axis=1)
+    plain = seg.iou(seg.confusion_matrix(labels, shifted, 2))[1]
+    intersection, union = seg.boundary_counts(labels, shifted, 2, distance=2)
+    assert plain > 0.95
+    assert intersection[1] / union[1] < 0.6
+    same, all_of_it = seg.boundary_counts(labels, labels, 2)
+    assert np.array_equal(same, all_of_it)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "sentence"),
+    [
+        (np.zeros((2, 2), int), np.zeros((2, 3), int), r"shape \(2, 2\) and predictions \(2, 3\)"),
+        (np.zeros((2, 2)), np.zeros((2, 2), int), "Labels have the type float64"),
+        (np.zeros((2, 2), int), np.zeros((2, 2), np.float32), "Predictions have the type float32"),
+        (np.full((2, 2), 7), np.zeros((2, 2), int), "label 7 among 3 classes"),
+        (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction -1 among 3 classes"),
+    ],
+)
+def test_bad_input_is_named(labels, predictions, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        seg.confusion_matrix(labels, predictions, 3)
+
+
+def test_only_void_gives_nan_and_no_error():
+    matrix = seg.confusion_matrix(np.full((3, 3), 255), np.zeros((3, 3), int), 2)
+    assert matrix.sum() == 0
+    assert np.isnan(seg.mean_iou(matrix)) and np.isnan(seg.pixel_accuracy(matrix))
