@@ -13,8 +13,8 @@ def repository():
     root = Path(__file__).resolve().parents[2]
     if not (root / "chapters").is_dir() or not (root / "data").is_dir():
         raise FileNotFoundError(
-            f"Pixelwise runs from a clone of its repository, but {root} has no chapters/ and data/: "
-            "clone the repository and install it with 'pip install -r requirements.txt'."
+            f"Pixelwise runs from a clone of its repository, but {root} has no chapters/ and "
+            "data/: clone the repository and install it with 'pip install -r requirements.txt'."
         )
     return root
 

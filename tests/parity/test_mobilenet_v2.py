@@ -52,7 +52,7 @@ def test_embedded_weights_give_torchvisions_features(model, golden, size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_rounding_to_half_precision_costs_little(model, golden, size):
-    """Against the original float32 weights, only the rounding is left: 2.1 % of the level was measured."""
+    """Against the original float32 weights only the rounding is left: 2.1 % of the level."""
     assert 1e-5 < worst(model, golden, "original", size) < 0.03
 
 
@@ -92,7 +92,7 @@ def test_old_names_are_read():
 
 def test_a_missing_extra_or_misshapen_tensor_is_named_and_nothing_is_loaded():
     model = backbones.mobilenet_v2(weights=None)
-    before = [np.asarray(keras.ops.convert_to_numpy(w)) for w in model.weights]
+    before = [keras.ops.convert_to_numpy(w) for w in model.weights]
     state = embedded_state()
     missing = {k: v for k, v in state.items() if k != "features.3.conv.2.weight"}
     with pytest.raises(weights.WeightsError, match=r"1 missing \(features.3.conv.2.weight\)"):

@@ -44,7 +44,7 @@ def confusion_matrix(labels, predictions, num_classes, void=VOID):
         if array.size and not 0 <= array.min() <= array.max() < num_classes:
             raise ValueError(
                 f"Found the {name} {array.min() if array.min() < 0 else array.max()} among "
-                f"{num_classes} classes: map it to one of 0 .. {num_classes - 1} or to void ({void})."
+                f"{num_classes} classes: use 0 .. {num_classes - 1}, or void ({void})."
             )
     pairs = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
     return pairs.reshape(num_classes, num_classes)

@@ -7,8 +7,8 @@ that every neuron sees what it saw in training.
 
 MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) and ResNet-50 (He et al. 2016, arXiv
 1512.03385; "v1.5", stride in the 3x3) have torchvision's padding, normalisation and names (with a
-dash for the dot, which PyTorch forbids in names), and so take its weights. VGG16 (Simonyan and Zisserman 2015, arXiv 1409.1556) is the one of
-``keras.applications``. Chapters 2 and later.
+dash for the dot, which PyTorch forbids in names), and so take its weights. VGG16 (Simonyan and
+Zisserman 2015, arXiv 1409.1556) is the one of ``keras.applications``. Chapters 2 and later.
 """
 
 import keras
@@ -170,9 +170,11 @@ def vgg16(weights=None, output_stride=32, freeze_bn=True, input_shape=None):
     x = layers.Rescaling(255, offset=CAFFE_OFFSET, name="caffe")(pictures)[..., ::-1]
     levels = {}
     for layer in network.layers[1:]:
-        x = layer(x)
-        if layer.name.endswith("_pool"):
+        if isinstance(layer, layers.MaxPooling2D):  # rounding odd sides up, as Caffe did
+            x = layers.MaxPooling2D(2, 2, padding="same", name=layer.name)(x)
             levels[f"C{len(levels) + 1}"] = x
+        else:
+            x = layer(x)
     return keras.Model(pictures, levels, name="vgg16")
 
 

@@ -80,9 +80,9 @@ def fcn(
         skip = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_{level}")(
             skip
         )
-        x = upsample(x, 2, name=f"upsample_to_{level}")
+        x = upsample(x, 2, f"upsample_to_{level}")
         x = layers.Add(name=f"fuse_{level}")([CropTo(name=f"crop_{level}")([x, skip]), skip])
-    x = upsample(x, int(variant[:-1]), name="upsample_to_picture", trainable=False)
+    x = upsample(x, int(variant[:-1]), "upsample_to_picture", trainable=False)
     logits = CropTo(name="logits")([x, pictures])
     return keras.Model(pictures, logits, name=f"fcn{variant}_{backbone}")
 
@@ -92,7 +92,7 @@ def upsample(x, factor, name, trainable=True):
 
     Args:
         x: float ``(batch, height, width, classes)``.
-        factor: 2, 8, 16 or 32.
+        factor: an even whole number.
         name: of the layer.
         trainable: ``False`` keeps it bilinear, as the paper's last upsampling.
 

@@ -8,6 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from pixelwise.weights.torchvision import load_state_dict, read_state_dict
@@ -32,7 +33,7 @@ def save(model, path, *, half=True):
     """
     arrays = {}
     for variable in _variables(model):
-        value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
+        value = keras.ops.convert_to_numpy(variable)
         if half and value.ndim >= 2:
             rounded = value.astype(np.float16)
             if not np.isfinite(rounded).all():

@@ -1,9 +1,10 @@
 """Reads PyTorch state dicts into Keras models whose layers carry torchvision's names.
 
 A layer called ``features-0-0`` takes the tensors ``features.0.0.weight`` and so on (Keras cannot
-have the dot in a name when it runs on PyTorch). The layouts differ: PyTorch keeps a convolution's kernel as (out, in, height, width), Keras as (height, width,
-in, out); a depthwise kernel is (channels, 1, height, width) and becomes (height, width, channels,
-1). Nothing of PyTorch is needed once the tensors are NumPy arrays.
+have the dot in a name when it runs on PyTorch). The layouts differ: PyTorch keeps a convolution's
+kernel as (out, in, height, width), Keras as (height, width, in, out); a depthwise kernel is
+(channels, 1, height, width) and becomes (height, width, channels, 1). Nothing of PyTorch is needed
+once the tensors are NumPy arrays.
 """
 
 import re
@@ -121,7 +122,9 @@ def load_state_dict(model, state, *, source="the state dict"):
     check_names(state, plan, source)
     values = {}
     for name, (variable, axes) in plan.items():
-        value = state[name] if axes is None else state[name].transpose(axes)
+        value = state[name]
+        if axes is not None and value.ndim == len(axes):
+            value = value.transpose(axes)
         if value.shape != tuple(variable.shape):
             raise WeightsError(
                 f"{name} has the shape {state[name].shape} in {source}, which does not fit "

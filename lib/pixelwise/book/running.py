@@ -1,0 +1,289 @@
+"""``pixelwise run``: executes the chapters in order and writes them to ``build/``."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import nbformat
+from tqdm import tqdm
+
+from pixelwise import budget as budgets
+from pixelwise.book import kernels, sources, webpage
+from pixelwise.book.layout import select, write_text
+
+INTERRUPTED = 130
+_PROBE = """
+import json
+from pixelwise import budget, machine
+print(json.dumps({"budget": budget.current().name, "device": machine.device(),
+                  "versions": machine.versions()}))
+"""
+
+
+def run(book, wanted=(), *, budget=None, resume=False, record=False, say=tqdm.write):
+    """Executes chapters and writes notebooks and pages to ``build/``.
+
+    Args:
+        book: the book, a ``layout.Book``.
+        wanted: the chapters; all when empty.
+        budget: name of the budget; by default the one in force on this machine.
+        resume: whether to skip chapters that were finished before and have not changed since.
+        record: whether to write the measured figures to ``results/chapters.json``.
+        say: takes the lines that are printed.
+
+    Returns:
+        The exit status: 0, 1 if a cell failed or a headline figure missed its floor, 130 after
+        Ctrl-C.
+    """
+    names = select(wanted, book.chapter_names())
+    if not names:
+        say(f"There are no notebooks in {book.chapters}: run 'pixelwise build' first.")
+        return 1
+    chosen = budget or os.environ.get(budgets.VARIABLE)
+    found = probe(budget) if record or not chosen else {}
+    chosen = budgets.named(chosen or found["budget"]).name
+    rows, interrupted = {}, False
+    try:
+        _run_all(book, names, chosen, resume, rows, say)
+    except KeyboardInterrupt:
+        interrupted = True
+    done = [name for name in rows if rows[name]["status"] == "finished"]
+    if done or not interrupted:
+        say(table(rows))
+    if record:
+        write_record(book, {name: rows[name] for name in done}, chosen, found)
+    if interrupted:
+        say(
+            f"Stopped: {len(done)} of {len(names)} chapters are finished in build/; "
+            "'pixelwise run --resume' goes on from there."
+        )
+        return INTERRUPTED
+    missed = [sentence for name in done for sentence in shortfalls(name, rows[name])]
+    for sentence in missed:
+        say(sentence)
+    return 1 if missed or len(done) < len(names) else 0
+
+
+def probe(budget=None):
+    """Returns the budget in force, the device and the versions, found in a process of its own.
+
+    The process that shows the progress bars loads no backend and holds no GPU.
+    """
+    environment = dict(os.environ)
+    if budget is not None:
+        environment[budgets.VARIABLE] = budget
+    command = [sys.executable, "-c", _PROBE]
+    found = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if found.returncode:
+        lines = found.stderr.strip().splitlines() or ["no message"]
+        raise ValueError(f"Keras cannot be used on this machine: {lines[-1]}")
+    return json.loads(found.stdout.strip().splitlines()[-1])
+
+
+def _run_all(book, names, budget, resume, rows, say):
+    """Executes the chapters one after another; ``rows`` holds what is known of each."""
+    state = _State(book, budget)
+    notebooks = {
+        name: nbformat.read(book.chapters / f"{name}.ipynb", as_version=4) for name in names
+    }
+    cells = sum(len(notebook.cells) for notebook in notebooks.values())
+    with tqdm(total=cells, desc="the book", unit="cell", disable=None, leave=False) as overall:
+        for name, notebook in notebooks.items():
+            kept = state.finished(name, notebook) if resume else None
+            if kept is not None:
+                rows[name] = kept
+                overall.update(len(notebook.cells))
+                say(f"{name}: finished before, skipped")
+                continue
+            state.forget(name)
+            mark = state.fingerprint(notebook)
+            rows[name] = _run_one(book, name, names, notebook, budget, overall, say)
+            if rows[name]["status"] == "finished":
+                state.remember(name, mark, rows[name])
+
+
+def _run_one(book, name, names, notebook, budget, overall, say):
+    """Executes one chapter, writes it and returns its row of the table."""
+    book.build.mkdir(exist_ok=True)
+    log = book.build / f"{name}.log"
+    log.unlink(missing_ok=True)
+    row = {"status": "failed", "seconds": None, "peak_memory_mib": None, "headline": None}
+    bar = tqdm(
+        total=len(notebook.cells), desc=name, unit="cell", position=1, disable=None, leave=False
+    )
+
+    def after_cell():
+        bar.update()
+        overall.update()
+
+    with bar:
+        try:
+            measured = kernels.execute(
+                notebook, book.chapters, budget=budget, log=log, after_cell=after_cell
+            )
+        except kernels.CellFailed as failure:
+            say(f"{name}: cell {failure.index} failed.\n\n{failure.source}\n\n{failure.error}\n")
+        else:
+            row = {
+                "status": "finished",
+                "seconds": round(measured.seconds, 1),
+                "peak_memory_mib": round(measured.peak_memory_mib),
+                "headline": headline(notebook),
+            }
+            say(f"{name}: {measured.seconds:.0f} s, build/{name}.html")
+    _write(book, name, names, notebook)
+    return row
+
+
+def _write(book, name, names, notebook):
+    """Writes an executed notebook and its page to ``build/``."""
+    place = names.index(name)
+    page = webpage.page(
+        notebook,
+        sources.title(notebook),
+        book.chapters,
+        previous=names[place - 1] if place else None,
+        following=names[place + 1] if place + 1 < len(names) else None,
+    )
+    write_text(book.build / f"{name}.ipynb", sources.to_text(notebook))
+    write_text(book.build / f"{name}.html", page)
+
+
+def headline(notebook):
+    """Returns the headline figure that an executed notebook shows last, or None."""
+    shown = [
+        output.data[budgets.MIME]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if budgets.MIME in output.get("data", {})
+    ]
+    return dict(shown[-1]) if shown else None
+
+
+def shortfalls(name, row):
+    """Returns the sentences that say how a finished chapter falls short of its floor."""
+    figure = row["headline"]
+    if figure is None:
+        if name in budgets.HEADLINES:
+            return [f"{name} shows no headline figure: it has to call pw.budget.headline()."]
+        return []
+    if budgets.reached(figure):
+        return []
+    return [
+        f"{name}: {figure['name']} is {budgets.number(figure['value'])} and has to reach "
+        f"{budgets.number(figure['floor'])} in the {figure['budget']} budget."
+    ]
+
+
+def table(rows):
+    """Returns the table that ends a run, as text."""
+    head = ["chapter", "seconds", "peak MiB", "headline", "figure", "floor", "recorded"]
+    lines = [head]
+    for name, row in rows.items():
+        if row["status"] != "finished":
+            lines.append([name, "failed", "", "", "", "", ""])
+            continue
+        figure = row["headline"] or {}
+        numbers = [figure.get(key) for key in ("value", "floor", "recorded")]
+        lines.append(
+            [name, f"{row['seconds']:.1f}", f"{row['peak_memory_mib']:.0f}"]
+            + [figure.get("name", "")]
+            + ["" if number is None else budgets.number(number) for number in numbers]
+        )
+    seconds = sum(row["seconds"] or 0 for row in rows.values())
+    lines.append(["total", f"{seconds:.1f}", "", "", "", "", ""])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    left = (0, 3)  # the columns of words; the others hold figures
+    text = [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join(["", text[0], "-" * len(text[0]), *text[1:], ""])
+
+
+def write_record(book, rows, budget, found):
+    """Writes what finished chapters took and reached to ``results/chapters.json``.
+
+    Args:
+        book: the book.
+        rows: the finished chapters' rows.
+        budget: the budget they ran in; a chapter has one record for each.
+        found: device and versions, see ``probe``.
+    """
+    path = book.results / "chapters.json"
+    records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, row in rows.items():
+        figure = row["headline"]
+        records.setdefault(name, {})[budget] = {
+            "seconds": row["seconds"],
+            "peak_memory_mib": row["peak_memory_mib"],
+            "headline": figure and {key: figure[key] for key in ("name", "value", "floor")},
+            "device": found["device"],
+            "versions": found["versions"],
+            "command": f"pixelwise run {name} --budget {budget} --record",
+            "date": datetime.date.today().isoformat(),
+        }
+    write_text(path, json.dumps(dict(sorted(records.items())), indent=2) + "\n")
+
+
+class _State:
+    """What was finished by earlier runs, kept in ``build/state.json``."""
+
+    def __init__(self, book, budget):
+        self._path = book.build / "state.json"
+        self._book, self._budget = book, budget
+        self._library = _hash_of_library(book.root)
+
+    def fingerprint(self, notebook):
+        """Returns what a run depends on: the chapter's cells, the budget, the library, the data."""
+        digest = hashlib.sha256(self._library)
+        digest.update(self._budget.encode())
+        for cell in notebook.cells:
+            digest.update(f"\0{cell.cell_type}\0{cell.source}".encode())
+        return digest.hexdigest()
+
+    def finished(self, name, notebook):
+        """Returns the row of a chapter that was finished and has not changed since, or None."""
+        kept = self._read().get(name, {})
+        pages = [self._book.build / f"{name}.{kind}" for kind in ("ipynb", "html")]
+        same = kept.get("fingerprint") == self.fingerprint(notebook)
+        return kept["row"] if same and all(page.exists() for page in pages) else None
+
+    def remember(self, name, fingerprint, row):
+        """Notes that a chapter is finished."""
+        self._write(self._read() | {name: {"fingerprint": fingerprint, "row": row}})
+
+    def forget(self, name):
+        """Notes that a chapter is not finished."""
+        kept = self._read()
+        if kept.pop(name, None) is not None:
+            self._write(kept)
+
+    def _read(self):
+        if not self._path.exists():
+            return {}
+        return json.loads(self._path.read_text(encoding="utf-8"))
+
+    def _write(self, kept):
+        write_text(self._path, json.dumps(kept, indent=2) + "\n")
+
+
+def _hash_of_library(root):
+    """Returns a hash of all that a chapter's figures depend on besides its own cells."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    digest.update(importlib.metadata.version("keras").encode())
+    digest.update(os.environ.get("KERAS_BACKEND", "").encode())
+    library = root / "lib"
+    files = [*library.rglob("*.py"), *library.rglob("*.toml"), root / "data" / "MANIFEST.json"]
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.digest()

@@ -1,0 +1,213 @@
+"""How much a chapter may spend: steps, sizes and pictures for a laptop, a GPU or a test.
+
+No chapter says ``if quick``. It asks this file::
+
+    steps = pw.budget.get("02_fcn", "steps")
+
+There are three budgets. ``smoke`` runs every cell in seconds and is what the tests use; ``quick``
+is for a laptop without a GPU; ``full`` is the recipe as recorded. The environment variable
+``PIXELWISE_BUDGET`` chooses; without it, ``full`` is taken on a GPU and ``quick`` elsewhere.
+"""
+
+import functools
+import os
+from dataclasses import dataclass
+
+from pixelwise.quiet import quiet
+
+NAMES = ("smoke", "quick", "full")
+VARIABLE = "PIXELWISE_BUDGET"
+MIME = "application/vnd.pixelwise.headline+json"
+
+# chapter -> key -> the value in each budget. Data only: a chapter asks for what stands here.
+TABLE = {
+    "00_start_here": {
+        "scenes": {"smoke": 8, "quick": 64, "full": 200},
+    },
+    "01_mathematics": {
+        "samples": {"smoke": 20_000, "quick": 200_000, "full": 1_000_000},
+    },
+    "02_fcn": {
+        "size": {"smoke": 64, "quick": 96, "full": 96},
+        "batch_size": {"smoke": 4, "quick": 16, "full": 32},
+        "steps": {"smoke": 3, "quick": 200, "full": 3000},
+        "test_scenes": {"smoke": 8, "quick": 200, "full": 500},
+    },
+}
+
+# chapter -> its headline figure: what it is called, the floor that a run must reach in each budget
+# (None: not checked), and where the recorded figure stands ("file key" in results/, or None for
+# the figure of the last recorded run of the chapter). "lower" marks a figure that is better low.
+HEADLINES = {
+    "01_mathematics": {
+        "name": "digits agreed, worst equation",
+        "better": "higher",
+        "floor": {"smoke": 5.0, "quick": 5.0, "full": 5.0},
+        "recorded": None,
+    },
+    "02_fcn": {
+        "name": "test mIoU",
+        "better": "higher",
+        "floor": {"smoke": None, "quick": 0.45, "full": 0.70},
+        "recorded": "fcn8s_wardrobe test.mean_iou",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One of the three budgets.
+
+    Attributes:
+        name: ``"smoke"``, ``"quick"`` or ``"full"``.
+    """
+
+    name: str
+
+    def pick(self, chapter, key):
+        """Returns the value that a chapter asks for, in this budget.
+
+        Args:
+            chapter: identifier of the chapter, such as ``"02_fcn"``.
+            key: what is asked for, such as ``"steps"``.
+
+        Raises:
+            ValueError: if the table has no such chapter or no such key.
+        """
+        return _entry(_entry(TABLE, chapter, "chapter"), key, f"key of {chapter}")[self.name]
+
+
+def current():
+    """Returns the budget in force: ``PIXELWISE_BUDGET``, else ``full`` on a GPU, else ``quick``.
+
+    Raises:
+        ValueError: if ``PIXELWISE_BUDGET`` holds something else than a budget's name.
+    """
+    chosen = os.environ.get(VARIABLE, "").strip()
+    if chosen:
+        return named(chosen)
+    return Budget("quick" if accelerator() is None else "full")
+
+
+def named(name):
+    """Returns the budget of that name.
+
+    Raises:
+        ValueError: if there is no such budget.
+    """
+    if name not in NAMES:
+        raise ValueError(f"{VARIABLE} is {name!r}: choose smoke, quick or full.")
+    return Budget(name)
+
+
+def get(chapter, key):
+    """Returns the value that a chapter asks for, in the budget in force; see ``Budget.pick``."""
+    return current().pick(chapter, key)
+
+
+@functools.cache
+def accelerator():
+    """Returns the device on which Keras computes if it is not a CPU, such as ``"GPU:0"``.
+
+    The answer comes from a small product computed by the backend in use, so that it says where
+    the arithmetic happens and not what is plugged in. Returns None on a CPU.
+    """
+    with quiet():
+        import keras
+
+    product = keras.ops.matmul(keras.ops.ones((2, 2)), keras.ops.ones((2, 2)))
+    device = str(product.device)
+    if not any(word in device.lower() for word in ("gpu", "cuda", "rocm", "tpu", "mps", "xpu")):
+        return None
+    return device.split("device:")[-1]
+
+
+def headline(chapter, value, name=None):
+    """Shows the figure that a chapter is measured by, beside its floor and the recorded one.
+
+    Args:
+        chapter: identifier of the chapter, such as ``"02_fcn"``.
+        value: the measured figure, a float.
+        name: what the figure is; by default the name in ``HEADLINES``.
+
+    Returns:
+        None. One line is shown; in a notebook it carries the figure as data, which
+        ``pixelwise run`` reads and holds against the floor.
+
+    Raises:
+        ValueError: if ``HEADLINES`` has no such chapter, or calls its figure by another name.
+    """
+    entry = _entry(HEADLINES, chapter, "headline")
+    if name is not None and name != entry["name"]:
+        raise ValueError(
+            f"The headline of {chapter} is {entry['name']!r}, not {name!r}: "
+            "use that name or change HEADLINES in pixelwise/budget.py."
+        )
+    figure = {
+        "chapter": chapter,
+        "name": entry["name"],
+        "value": float(value),
+        "floor": entry["floor"][current().name],
+        "recorded": recorded(chapter),
+        "budget": current().name,
+        "better": entry.get("better", "higher"),
+    }
+    _show(describe(figure), figure)
+
+
+def reached(figure):
+    """Returns whether a headline figure (a dict, see ``headline``) is as good as its floor."""
+    if figure["floor"] is None:
+        return True
+    if figure["better"] == "lower":
+        return figure["value"] <= figure["floor"]
+    return figure["value"] >= figure["floor"]
+
+
+def describe(figure):
+    """Returns the line that says what a headline figure is, its floor and the recorded figure."""
+    bound = "ceiling" if figure["better"] == "lower" else "floor"
+    parts = [f"{figure['budget']} budget"]
+    if figure["floor"] is not None:
+        parts.append(f"{bound} {number(figure['floor'])}")
+    if figure["recorded"] is not None:
+        parts.append(f"recorded {number(figure['recorded'])}")
+    line = f"{figure['name']}: {number(figure['value'])} ({', '.join(parts)})"
+    return line if reached(figure) else f"{line}: {bound} not reached"
+
+
+def number(value):
+    """Returns a figure as text: three decimals below 100, one above."""
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def recorded(chapter):
+    """Returns the recorded figure that stands beside a chapter's headline, or None."""
+    from pixelwise import results
+
+    key = HEADLINES[chapter].get("recorded") or f"chapters {chapter}.full.headline.value"
+    file, dotted = key.split(maxsplit=1)
+    try:
+        return float(results.get(file, dotted))
+    except (FileNotFoundError, KeyError, ValueError):
+        return None
+
+
+def _entry(table, key, what):
+    """Returns ``table[key]``, or says what the table holds."""
+    if key not in table:
+        raise ValueError(f"There is no {what} {key!r}: there are {', '.join(table)}.")
+    return table[key]
+
+
+def _show(line, figure):
+    """Shows a line; in a notebook, with the figure as data."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        get_ipython = None
+    if get_ipython is None or get_ipython() is None:
+        print(line)
+    else:
+        display({"text/plain": line, MIME: figure}, raw=True)

@@ -1,0 +1,172 @@
+"""The command ``pixelwise``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pixelwise import budget, paths
+
+_DESCRIPTION = "Runs, builds and measures the chapters of the book, and trains its recipes."
+
+
+def main(arguments=None):
+    """Runs the command.
+
+    Args:
+        arguments: what stands behind ``pixelwise`` on the command line; by default ``sys.argv``.
+
+    Returns:
+        The exit status: 0 if all went well, 1 if something failed, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except (ValueError, FileNotFoundError) as error:
+        print(f"pixelwise: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="pixelwise", description=_DESCRIPTION)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="execute the chapters in order, into build/")
+    run.add_argument("chapters", nargs="*", metavar="CHAPTER", help="number or name; default all")
+    run.add_argument("--resume", action="store_true", help="skip what is finished and unchanged")
+    run.add_argument("--budget", choices=budget.NAMES, help="default: full on a GPU, else quick")
+    run.add_argument("--record", action="store_true", help="note what it took in results/")
+    run.set_defaults(command=_run)
+
+    build = commands.add_parser("build", help="write the notebooks from their sources, executed")
+    build.add_argument("chapters", nargs="*", metavar="CHAPTER", help="number or name; default all")
+    build.add_argument("--budget", choices=budget.NAMES, default="quick", help="default: quick")
+    build.add_argument("--text", action="store_true", help="only the prose; keep the outputs")
+    build.set_defaults(command=_build)
+
+    train = commands.add_parser("train", help="train a recipe and record its results")
+    train.add_argument("recipe", metavar="RECIPE", help="name of a file in lib/pixelwise/recipes/")
+    train.add_argument("--seed", type=int, help="default: each seed of the recipe")
+    train.add_argument("--steps", type=int, help="fewer or more steps than the recipe says")
+    train.add_argument("--no-resume", action="store_true", help="begin anew")
+    train.add_argument("--data-root", type=Path, help="where a downloaded data set lies")
+    train.set_defaults(command=_train)
+
+    results = commands.add_parser("results", help="show what is on record")
+    results.add_argument(
+        "--readme", action="store_true", help="bring the README's table and all marked numbers up"
+    )
+    results.set_defaults(command=_results)
+
+    address = commands.add_parser("address", help="show or change the repository's address")
+    address.add_argument("url", nargs="?", metavar="URL", help="https://github.com/OWNER/NAME")
+    address.set_defaults(command=_address)
+    return parser
+
+
+def _book(options):
+    """Returns the book that the command works on."""
+    from pixelwise.book.layout import Book
+
+    return Book((options.root or paths.repository()).resolve())
+
+
+def _run(options):
+    from pixelwise.book import running
+
+    return running.run(
+        _book(options),
+        options.chapters,
+        budget=options.budget,
+        resume=options.resume,
+        record=options.record,
+    )
+
+
+def _build(options):
+    from pixelwise.book import building
+    from pixelwise.book.layout import select
+
+    book = _book(options)
+    for name in select(options.chapters, book.source_names()):
+        try:
+            if options.text:
+                building.rewrite_prose(book, name)
+            else:
+                building.build(book, name, budget=options.budget)
+        except building.BuildFailed as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    return 0
+
+
+def _train(options):
+    from pixelwise import training
+
+    training.train(
+        options.recipe,
+        seed=options.seed,
+        steps=options.steps,
+        resume=not options.no_resume,
+        data_root=options.data_root,
+    )
+
+
+def _results(options):
+    if options.readme:
+        return _refresh(_book(options))
+    from pixelwise import results
+
+    print(f"{'recipe':24}{'metric':20}{'value':>9}{'spread':>9}{'seeds':>7}{'seconds':>9}  device")
+    for row in results.summary():
+        value, spread = (_or_dash(row[key]) for key in ("value", "std"))
+        print(
+            f"{row['recipe']:24}{row['metric'] or '':20}{value:>9}{spread:>9}{row['n']:>7}"
+            f"{row['seconds']:>9.0f}  {row['device']}"
+        )
+
+
+def _refresh(book):
+    """Brings the README's table and the marked numbers of README and sources up to the record."""
+    from pixelwise import results
+    from pixelwise.book import address, layout, markers, sources
+
+    changed = markers.refresh_files(book, results.get)
+    readme = book.root / "README.md"
+    titles = {
+        name: sources.title(sources.read(book.sources / f"{name}.py"))
+        for name in book.source_names()
+    }
+    table = markers.chapter_table(book, titles, address.current(book.root))
+    text = readme.read_text(encoding="utf-8")
+    if (new := markers.rewrite_table(text, table)) != text:
+        layout.write_text(readme, new)
+        changed.append(readme)
+    for path in sorted(set(changed)):
+        print(f"{path.relative_to(book.root)} rewritten")
+    if any(path.suffix == ".py" for path in changed):
+        print("Sources changed: 'pixelwise build --text' carries their prose into the notebooks.")
+
+
+def _address(options):
+    from pixelwise.book import address
+
+    root = _book(options).root
+    if options.url is None:
+        print(address.current(root))
+        return
+    for path in address.change(root, options.url):
+        print(path.relative_to(root))
+
+
+def _or_dash(value):
+    """Returns a figure as text, or a dash."""
+    return "\u2013" if value is None else budget.number(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

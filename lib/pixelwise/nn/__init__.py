@@ -1,0 +1,1 @@
+"""Building blocks: convolutions, upsampling, pooling, losses, boxes, divergences."""

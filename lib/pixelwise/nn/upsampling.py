@@ -1,0 +1,103 @@
+"""Making feature maps larger: bilinear kernels and the transposed convolution.
+
+Chapter: The mathematics of pixels; used by Fully convolutional networks.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def bilinear_weights(stride):
+    """Returns the 1-D kernel of bilinear upsampling by a whole factor.
+
+    A triangle of width 2 * stride, sampled at its ``2 * stride - stride % 2`` middles.
+
+    Args:
+        stride: the factor, an integer of at least 1.
+
+    Returns:
+        float64 array ``(k,)`` with k = 2 * stride - stride % 2; it sums to ``stride``.
+
+    Raises:
+        ValueError: if the stride is not a positive integer.
+
+    Source: Long, Shelhamer, Darrell 2015, section 3.3 and their released initialiser.
+    """
+    if int(stride) != stride or stride < 1:
+        raise ValueError(f"The stride must be a positive whole number, but got {stride!r}.")
+    size = int(2 * stride - stride % 2)
+    return _triangle(size)
+
+
+def _triangle(size):
+    """The triangle of ``size`` samples whose half-width is the factor that ``size`` belongs to."""
+    factor = (size + 1) // 2
+    centre = (size - 1) / 2
+    return 1 - np.abs(np.arange(size) - centre) / factor
+
+
+def bilinear_kernel(stride, channels):
+    """Returns the kernel that makes a transposed convolution upsample each channel bilinearly.
+
+    Args:
+        stride: the factor, an integer of at least 1.
+        channels: number of channels.
+
+    Returns:
+        float32 array ``(k, k, channels, channels)`` (rows, columns, out, in), the layout of
+        ``keras.layers.Conv2DTranspose``; zero between different channels.
+    """
+    line = bilinear_weights(stride)
+    plane = np.outer(line, line)
+    return (plane[:, :, None, None] * np.eye(channels)).astype("float32")
+
+
+def bilinear_layer(channels, stride, **options):
+    """Returns a ``Conv2DTranspose`` that starts as bilinear upsampling and may learn from there.
+
+    Near the border it fades towards zero, where a bilinear resize would repeat the last pixel.
+
+    Args:
+        channels: number of channels, in and out.
+        stride: the factor, an integer of at least 1.
+        **options: passed to the layer, such as ``name`` or ``trainable``.
+
+    Returns:
+        A layer from ``(batch, height, width, channels)`` to
+        ``(batch, stride * height, stride * width, channels)``.
+    """
+    return keras.layers.Conv2DTranspose(
+        channels,
+        len(bilinear_weights(stride)),
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=BilinearInitializer(),
+        **options,
+    )
+
+
+@keras.saving.register_keras_serializable(package="pixelwise")
+class BilinearInitializer(keras.initializers.Initializer):
+    """Starts a ``Conv2DTranspose`` as bilinear upsampling of each channel by itself.
+
+    The kernel's shape is ``(k, k, out, in)`` with in = out. For a factor s use
+    ``kernel_size=2 * s - s % 2`` and ``padding="same"``; the kernel size alone tells the factor.
+
+    Raises:
+        ValueError: if the kernel is not square or the channels differ.
+
+    Source: Long, Shelhamer, Darrell 2015, section 3.3. Chapter: The mathematics of pixels.
+    """
+
+    def __call__(self, shape, dtype=None):
+        shape = tuple(int(n) for n in shape)
+        if len(shape) != 4 or shape[0] != shape[1] or shape[2] != shape[3]:
+            raise ValueError(
+                f"A bilinear kernel has the shape (k, k, channels, channels), but got {shape}: "
+                "use a square kernel and as many filters as there are input channels."
+            )
+        line = _triangle(shape[0])
+        kernel = np.outer(line, line)[:, :, None, None] * np.eye(shape[2])
+        return ops.convert_to_tensor(kernel, dtype=dtype or keras.config.floatx())

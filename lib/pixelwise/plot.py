@@ -1,0 +1,168 @@
+"""Figures: one style and one colour a class for the whole book.
+
+The colours are those of Okabe and Ito, which people with any kind of colour vision tell apart.
+Every function draws with matplotlib and returns the figure; the chapter calls ``plt.show()``.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Patch
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+# Background is dark grey; the other classes follow in this order.
+CLASS_COLOURS = ("#303030", ORANGE, SKY, GREEN, RED, PURPLE, YELLOW, BLUE)
+VOID_COLOUR = "#FFFFFF"
+
+
+def class_colour(index):
+    """The colour of class ``index`` as (red, green, blue) in [0, 1]."""
+    text = CLASS_COLOURS[index] if index < len(CLASS_COLOURS) else None
+    if text is None:  # more classes than colours: spread the rest over the circle of hues
+        import colorsys
+
+        return colorsys.hsv_to_rgb((index * 0.61803) % 1, 0.6, 0.9)
+    return tuple(int(text[k : k + 2], 16) / 255 for k in (1, 3, 5))
+
+
+def colour_mask(mask, void=255):
+    """Paints a mask.
+
+    Args:
+        mask: integer ``(height, width)``, class indices.
+        void: label painted white.
+
+    Returns:
+        float32 ``(height, width, 3)`` in [0, 1].
+    """
+    mask = np.asarray(mask)
+    painted = np.ones((*mask.shape, 3), np.float32)
+    for index in np.unique(mask[mask != void]):
+        painted[mask == index] = class_colour(int(index))
+    return painted
+
+
+def overlay(image, mask, strength=0.55, void=255):
+    """Lays the colours of a mask over a picture; the background stays as it is.
+
+    Args:
+        image: float ``(height, width, 3)`` in [0, 1] or uint8.
+        mask: integer ``(height, width)``.
+        strength: 0 shows the picture, 1 the colours.
+        void: label painted white.
+
+    Returns:
+        float32 ``(height, width, 3)`` in [0, 1].
+    """
+    image = np.asarray(image, np.float32) / (255 if np.asarray(image).dtype == np.uint8 else 1)
+    weight = np.where(np.asarray(mask) > 0, strength, 0)[..., None]
+    return (image * (1 - weight) + colour_mask(mask, void) * weight).astype(np.float32)
+
+
+def grid(rows, titles=(), *, scale=1.6, caption=None):
+    """Shows pictures in rows.
+
+    Args:
+        rows: list of (row label, list of pictures); a picture is ``(h, w, 3)``, or ``(h, w)`` in
+            grey.
+        titles: one title a column.
+        scale: side of a picture in inches.
+        caption: one sentence below the figure.
+
+    Returns:
+        The figure.
+    """
+    columns = max(len(pictures) for _, pictures in rows)
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(scale * columns + 0.4, scale * len(rows) + (0.4 if caption else 0.1)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for (label, pictures), line in zip(rows, axes, strict=True):
+        for picture, axis in zip(pictures, line, strict=False):
+            axis.imshow(picture, cmap="gray" if np.ndim(picture) == 2 else None)
+        line[0].text(
+            -0.06, 0.5, label, transform=line[0].transAxes, rotation=90, ha="right", va="center"
+        )
+    for title, axis in zip(titles, axes[0], strict=False):
+        axis.set_title(title, fontsize=10)
+    _caption(figure, caption)
+    return figure
+
+
+def legend(figure, classes, void=False, **options):
+    """Adds the names of the classes with their colours below a figure."""
+    handles = [Patch(color=class_colour(k), label=name) for k, name in enumerate(classes)]
+    if void:
+        handles.append(Patch(facecolor=VOID_COLOUR, edgecolor="black", label="not labelled"))
+    options = {"loc": "outside lower center", "ncols": len(handles), "frameon": False, **options}
+    figure.legend(handles=handles, fontsize=9, **options)
+    return figure
+
+
+def bars(values, classes, *, errors=None, label="IoU", floor=0.0, caption=None):
+    """Bars, one a class in its colour, with the value written above.
+
+    Args:
+        values: ``(classes,)``.
+        classes: names.
+        errors: half the length of the error bars, ``(classes,)``.
+        label: of the vertical axis.
+        floor: where the vertical axis starts.
+        caption: one sentence below the figure.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 2.9), layout="constrained")
+    colours = [class_colour(k) for k in range(len(classes))]
+    axis.bar(classes, values, yerr=errors, color=colours, capsize=4)
+    for k, value in enumerate(values):
+        if np.isfinite(value):
+            axis.text(k, value, f"{value:.2f}", ha="center", va="bottom", fontsize=9)
+    axis.set(ylabel=label, ylim=(floor, 1.05))
+    axis.spines[["top", "right"]].set_visible(False)
+    _caption(figure, caption)
+    return figure
+
+
+def confusion(matrix, classes, *, caption=None):
+    """A confusion matrix as shares of each true class.
+
+    Args:
+        matrix: counts ``(classes, classes)``, row = true.
+        classes: names.
+        caption: one sentence below the figure.
+
+    Returns:
+        The figure.
+    """
+    matrix = np.asarray(matrix, float)
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    figure, axis = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    axis.imshow(share, cmap="cividis", vmin=0, vmax=1)
+    for i, j in np.ndindex(*share.shape):
+        colour = "white" if share[i, j] < 0.6 else "black"
+        axis.text(j, i, f"{share[i, j]:.2f}", ha="center", va="center", color=colour, fontsize=9)
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    _caption(figure, caption)
+    return figure
+
+
+def _caption(figure, caption):
+    if caption:
+        figure.supxlabel(caption, fontsize=9)
