@@ -41,7 +41,10 @@ class ArrayBatches(keras.utils.PyDataset):
 
 
 class View(keras.utils.PyDataset):
-    """The batches ``start`` to ``stop`` of an endless repetition of a data set."""
+    """The batches ``start`` to ``stop`` of an endless repetition of a data set.
+
+    It keeps the first error of the data set, which TensorFlow wraps in a page of its own words.
+    """
 
     def __init__(self, data, start, stop):
         super().__init__(
@@ -53,6 +56,7 @@ class View(keras.utils.PyDataset):
         self.start = start
         self.stop = stop
         self.period = num_batches(data)
+        self.error = None
 
     @property
     def num_batches(self):
@@ -60,7 +64,11 @@ class View(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         step = self.start + index
-        return self.data[step if self.period is None else step % self.period]
+        try:
+            return self.data[step if self.period is None else step % self.period]
+        except Exception as error:
+            self.error = self.error or error
+            raise
 
 
 class Weights:

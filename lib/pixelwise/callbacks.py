@@ -73,6 +73,7 @@ class Bar:
 
     def close(self, history):
         """Draws the bar a last time."""
+        self.update(history)
         self.bar.close()
 
 
@@ -154,10 +155,10 @@ def metrics(history):
 
 
 def smooth(values):
-    """Returns the running mean of a list over its last twentieth, of the same length."""
+    """Returns the mean of each value's surroundings, a twentieth of the list in all."""
     values = np.asarray(values, dtype="float64")
-    width = max(1, len(values) // 20)
+    reach = len(values) // 40
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - width)
+    places = np.arange(len(values))
+    starts, ends = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
     return (sums[ends] - sums[starts]) / (ends - starts)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from pixelwise import budget, paths
+from pixelwise.quiet import quiet
 
 _DESCRIPTION = "Runs, builds and measures the chapters of the book, and trains its recipes."
 
@@ -105,15 +106,18 @@ def _build(options):
 
 
 def _train(options):
-    from pixelwise import training
+    with quiet():
+        from pixelwise import training
 
-    training.train(
+    result = training.train(
         options.recipe,
         seed=options.seed,
         steps=options.steps,
         resume=not options.no_resume,
         data_root=options.data_root,
     )
+    for path in result.get("written", []):
+        print(f"written: {path}")
 
 
 def _results(options):
@@ -141,7 +145,8 @@ def _refresh(book):
         name: sources.title(sources.read(book.sources / f"{name}.py"))
         for name in book.source_names()
     }
-    table = markers.chapter_table(book, titles, address.current(book.root))
+    recorded = {name: budget.recorded(name) for name in titles}
+    table = markers.chapter_table(book, titles, recorded, address.current(book.root))
     text = readme.read_text(encoding="utf-8")
     if (new := markers.rewrite_table(text, table)) != text:
         layout.write_text(readme, new)

@@ -50,8 +50,10 @@ def colour_mask(mask, void=255):
     return painted
 
 
-def overlay(image, mask, strength=0.55, void=255):
+def overlay(image, mask, strength=0.65, void=255):
     """Lays the colours of a mask over a picture; the background stays as it is.
+
+    Below the colours the picture is grey, so that a class looks the same on any cloth.
 
     Args:
         image: float ``(height, width, 3)`` in [0, 1] or uint8.
@@ -64,7 +66,8 @@ def overlay(image, mask, strength=0.55, void=255):
     """
     image = np.asarray(image, np.float32) / (255 if np.asarray(image).dtype == np.uint8 else 1)
     weight = np.where(np.asarray(mask) > 0, strength, 0)[..., None]
-    return (image * (1 - weight) + colour_mask(mask, void) * weight).astype(np.float32)
+    below = np.where(weight > 0, image.mean(axis=-1, keepdims=True), image)
+    return (below * (1 - weight) + colour_mask(mask, void) * weight).astype(np.float32)
 
 
 def grid(rows, titles=(), *, scale=1.6, caption=None):

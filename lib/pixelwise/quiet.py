@@ -6,6 +6,7 @@ nothing that a reader can act on, and Jupyter shows them in red under the first 
 """
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -14,6 +15,9 @@ import tempfile
 @contextlib.contextmanager
 def quiet():
     """Holds back what is written to the error stream in the body; shows it if the body fails.
+
+    TensorFlow's Python log is set to errors: its hint that a function was traced again counts
+    every network that a chapter builds.
 
     It works on the file descriptor, because C++ does not write through ``sys.stderr``. Use it
     around the first ``import keras`` only::
@@ -37,6 +41,7 @@ def quiet():
             sys.stderr.write(held.read().decode(errors="replace"))
             raise
         _restore(saved)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _restore(saved):

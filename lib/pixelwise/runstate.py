@@ -78,8 +78,8 @@ def is_finite(model):
 
 
 def structure(model):
-    """Returns shapes and dtypes of all variables, to tell one model from another."""
-    return [[key, list(v.shape), str(v.dtype)] for key, v in _variables(model).items()]
+    """Returns the shapes of all variables, to tell one model from another."""
+    return {key: list(variable.shape) for key, variable in _variables(model).items()}
 
 
 def write(path, header, arrays):
@@ -177,7 +177,7 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 def _array(variable):
     # A copy: on a CPU, PyTorch would give a view of the weights themselves.
-    return np.array(variable.numpy())
+    return np.asarray(variable).copy()
 
 
 def _is_small(value):

@@ -104,7 +104,7 @@ def fit(
         "steps": steps,
         "ema": ema,
         "identity": identity,
-        "optimizer": _without_names(keras.optimizers.serialize(model.optimizer)),
+        "optimizer": _settings_of(keras.optimizers.serialize(model.optimizer)),
         "structure": runstate.structure(model),
     }
     history = History()
@@ -122,8 +122,7 @@ def fit(
         with watch.interrupt:
             watch.catch_up(model)
             if start < steps:
-                view = View(data, start, steps)
-                model.fit(view, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
+                _run(model, View(data, start, steps), watch)
             else:
                 model.optimizer.finalize_variable_values(model.trainable_weights)
         if watch.diverged is not None:
@@ -225,7 +224,7 @@ class _Run:
 
         def validate(model):
             values = evaluate(model, dataset)
-            return {key: v for key, v in values.items() if isinstance(v, (int, float, np.number))}
+            return {key: v for key, v in values.items() if isinstance(v, (float, np.floating))}
 
         return validate
 
@@ -302,11 +301,27 @@ def _build(model, data):
         model.optimizer.build(model.trainable_variables)
 
 
+def _run(model, view, watch):
+    try:
+        model.fit(view, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
+    except Exception as error:
+        if view.error is None or view.error is error:
+            raise
+        raise view.error from None
+
+
 def _state_path(name, directory):
     if directory is None and name is None:
         return None
-    folder = Path(directory) if directory is not None else paths.cache_dir() / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
+    if name is not None and (not name or Path(name).name != name):
+        raise ValueError(f"name is the name of a file without a folder, not {name!r}.")
+    try:
+        folder = Path(directory) if directory is not None else paths.cache_dir() / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise runstate.CheckpointError(
+            f"The folder for the training state cannot be made ({error}): choose another directory."
+        ) from error
     return folder / f"{name or 'run'}.npz"
 
 
@@ -324,12 +339,13 @@ def _read_state(path, settings, model):
     )
 
 
-def _without_names(config):
-    """Drops the automatic names, which differ from process to process."""
+def _settings_of(config):
+    """Drops what differs between processes and backends: automatic names, and modules."""
     if isinstance(config, dict):
-        return {k: _without_names(v) for k, v in config.items() if k != "name"}
+        left_out = ("name", "module", "registered_name")
+        return {k: _settings_of(v) for k, v in config.items() if k not in left_out}
     if isinstance(config, (list, tuple)):
-        return [_without_names(item) for item in config]
+        return [_settings_of(item) for item in config]
     return config
 
 

@@ -95,7 +95,8 @@ def test_elbo_of_a_linear_model_is_below_the_evidence_by_the_kl_from_the_posteri
     # z ~ N(0, 1), x given z ~ N(z, s2): the evidence and the posterior have closed forms.
     s2, x, mean, log_variance = 0.25, 1.2, 0.6, -1.0
     variance = np.exp(log_variance)
-    reconstruction = -0.5 * (np.log(2 * np.pi * s2) + ((x - mean) ** 2 + variance) / s2)
+    square = ((x - mean) ** 2 + variance) / s2
+    reconstruction = np.array(-0.5 * (np.log(2 * np.pi * s2) + square), "float32")
     bound = float(dv.elbo(reconstruction, np.array([mean]), np.array([log_variance])))
     evidence = float(dv.log_normal(np.array([x]), 0.0, np.log(1 + s2)))
     posterior = x / (1 + s2), np.log(s2 / (1 + s2))

@@ -60,6 +60,11 @@ def test_class_weights_make_a_weighted_mean():
     assert float(tenth) == pytest.approx(expected, rel=1e-6)
 
 
+def test_log_softmax_of_a_numpy_array():
+    found = ops.convert_to_numpy(losses.log_softmax(np.log(np.array([1.0, 2, 5], "float32"))))
+    assert found == pytest.approx(np.log([1 / 8, 2 / 8, 5 / 8]), rel=1e-6)
+
+
 def test_all_void_gives_zero_and_a_zero_gradient():
     labels, logits = _batch()
     void = np.full_like(labels, 255)

@@ -53,6 +53,25 @@ def test_run_writes_notebooks_and_pages_and_ends_with_a_table(built):
     assert float(row[1]) > 0 and 20 < float(row[2]) < 2000
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_a_terminal_shows_a_bar_for_the_chapter_and_one_for_the_book(built):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    command = [sys.executable, "-m", "pixelwise.cli", "--root", str(built.root), "run", "0"]
+    command += ["--budget", "smoke"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = os.read(master, 10**6).decode()
+    os.close(master)
+    assert done.returncode == 0
+    assert re.search(r"the book: +\d+%.*\d+/7 ", shown) and re.search(r"00_one: +\d+%", shown)
+
+
 def test_run_takes_one_chapter_by_its_number(built):
     status, _ = run(built, "1")
     assert status == 0

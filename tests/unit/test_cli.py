@@ -49,11 +49,17 @@ def test_what_it_does_not_understand_exits_with_2(words):
     assert stopped.value.code == 2
 
 
-def test_train_passes_its_options_on(monkeypatch):
+def test_train_passes_its_options_on(monkeypatch, capsys):
     seen = {}
-    monkeypatch.setattr(training, "train", lambda name, **kw: seen.update(kw, name=name))
+
+    def train(name, **kw):
+        seen.update(kw, name=name)
+        return {"written": ["results/fcn8s.json"]}
+
+    monkeypatch.setattr(training, "train", train)
     words = ["train", "fcn8s", "--seed", "3", "--steps", "10", "--no-resume", "--data-root", "pets"]
     assert cli.main(words) == 0
+    assert capsys.readouterr().out == "written: results/fcn8s.json\n"
     assert str(seen.pop("data_root")) == "pets"
     assert seen == {"name": "fcn8s", "seed": 3, "steps": 10, "resume": False}
 

@@ -213,14 +213,15 @@ def test_a_formula_without_mathml_is_an_error(tex):
 
 def test_a_page_needs_no_network(tmp_path):
     notebook = executed(new_output("display_data", data={"image/png": "QUJD"}))
-    notebook.cells[
-        0
-    ].source = "# T\n\n[on](02_fcn.ipynb#part), [solved](solutions/02_fcn.ipynb), $x$"
+    links = "[on](02_fcn.ipynb#part), [solved](solutions/02_fcn.ipynb)"
+    badge = "![a badge](https://example.org/b.svg)"
+    notebook.cells[0].source = f"# T\n\n{links}, $x$, {badge}"
     page = webpage.page(notebook, "T & U", tmp_path, following="02_fcn")
     assert "<title>T &amp; U</title>" in page
     assert 'href="02_fcn.html#part"' in page
     assert 'href="../chapters/solutions/02_fcn.ipynb"' in page
     assert "data:image/png;base64,QUJD" in page
+    assert "a badge" in page
     for part in ("<script", "<link", "@import", 'src="http', "url(http"):
         assert part not in page
 
@@ -284,10 +285,11 @@ def test_the_readme_table_stands_between_its_marks(tmp_path):
     record = {"seconds": 71.26, "peak_memory_mib": 1894, "headline": headline}
     records = {"02_fcn": {"quick": record}}
     layout.write_text(book.results / "chapters.json", json.dumps(records))
-    table = markers.chapter_table(book, {"02_fcn": "FCN"}, "https://github.com/o/n")
+    titles, recorded = {"02_fcn": "FCN"}, {"02_fcn": 0.73149}
+    table = markers.chapter_table(book, titles, recorded, "https://github.com/o/n")
     row = table.splitlines()[2]
     assert row.startswith("| [02. FCN](chapters/02_fcn.ipynb) | 71 s, 1.8 GiB | \u2013 |")
-    assert "| test mIoU 0.512 |" in row
+    assert "| test mIoU 0.512 | 0.731 |" in row
     assert "github/o/n/blob/main/chapters/02_fcn.ipynb" in row
     text = "before\n<!-- chapters -->\nold\n<!-- /chapters -->\nafter\n"
     new = markers.rewrite_table(text, table)

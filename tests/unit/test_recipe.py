@@ -60,7 +60,8 @@ class Points(keras.utils.PyDataset):
 def measure(model, dataset, factor=1.0):
     """The mean error, times a factor."""
     errors = [np.abs(model.predict_on_batch(x) - y).mean() for x, y in dataset]
-    return {"error": factor * np.float32(np.mean(errors)), "each": np.array(errors)}
+    error = factor * np.float32(np.mean(errors))
+    return {"error": error, "each": np.array(errors), "points": 16}
 
 
 @pytest.fixture
@@ -111,6 +112,8 @@ def test_training_records_every_seed_and_embeds_one(book, tree):
     assert record["command"] == "pixelwise train recipes_tiny --seed 0"
     assert (record["steps"], record["seed"], record["budget"]) == (200, 0, "full")
     assert [row["step"] for row in record["validation"]] == [100, 200]
+    assert set(record["validation"][0]) == {"step", "error"}
+    assert record["test"]["points"] == 16
     assert record["curve"]["step"][-1] == 200 and len(record["curve"]["loss"]) == 100
     assert record["curve"]["loss"][0] > 10 * record["curve"]["loss"][-1]
     entry = json.loads((book / "data" / "MANIFEST.json").read_text())["files"]
@@ -161,11 +164,10 @@ def test_a_killed_training_goes_on(book, monkeypatch):
         real(keeper, history, step, arrays)
         raise SystemExit
 
-    monkeypatch.setattr(training.loop.Keeper, "due", lambda keeper: True)
-    monkeypatch.setattr(training.loop.Keeper, "save", save_and_die)
-    with pytest.raises(SystemExit):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(training.loop.Keeper, "due", lambda keeper: True)
+        patch.setattr(training.loop.Keeper, "save", save_and_die)
         training.train(TINY, seed=0, write=False)
-    monkeypatch.setattr(training.loop.Keeper, "save", real)
     state = book / "cache" / "runs" / "recipes_tiny-seed0.npz"
     assert runstate.read(state)[0]["step"] == 1
     found = training.train(TINY, seed=0, write=False)

@@ -18,6 +18,14 @@ JOB = Path(__file__).with_name("training_job.py")
 LIBRARY = Path(training.__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """An empty cache folder."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("PIXELWISE_CACHE", str(folder))
+    return folder
+
+
 class Numbered(keras.utils.PyDataset):
     """Batch ``i`` has the target ``i`` everywhere; ``bad`` numbers have NaN instead."""
 
@@ -208,12 +216,28 @@ def test_without_resume_a_run_begins_anew(tmp_path):
     assert len(history.steps) == 6
 
 
-def test_without_name_and_directory_nothing_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("PIXELWISE_CACHE", str(tmp_path))
+def test_without_name_and_directory_nothing_is_kept(cache):
     run(model_of_targets(), Numbered(), 2)
-    assert not list(tmp_path.rglob("*"))
+    assert not list(cache.rglob("*"))
     run(model_of_targets(), Numbered(), 2, name="mine")
-    assert (tmp_path / "runs" / "mine.npz").exists()
+    assert (cache / "runs" / "mine.npz").exists()
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_float16"])
+def test_narrow_floats_survive_a_round_trip(tmp_path, policy):
+    def job(steps_done):
+        keras.utils.set_random_seed(0)
+        layer = keras.layers.Dense(1, dtype=keras.dtype_policies.get(policy))
+        model = keras.Sequential([keras.Input((1,)), layer])
+        optimizer = keras.optimizers.Adam(0.1)
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        model.compile(optimizer, loss="mse")
+        history = run(model, Numbered(), 6, directory=tmp_path, ema=0.5)
+        assert history.resumed_from == steps_done
+        return [np.asarray(w, "float32") for w in model.get_weights()]
+
+    assert all(np.array_equal(a, b) for a, b in zip(job(0), job(6), strict=True))
 
 
 @pytest.mark.parametrize("at", ["step", "validation"])
@@ -335,6 +359,8 @@ def test_a_damaged_state_is_refused(tmp_path, sentence):
         ({"steps": True}, "not True"),
         ({"validate_every": 0}, "validate_every"),
         ({"validate": 3}, "validate"),
+        ({"validate": lambda model: 0.5}, "not 0.5"),
+        ({"name": "../outside"}, "'../outside'"),
         ({"ema": 1}, "ema"),
         ({"save_every": -1}, "save_every"),
         ({"show": "yes"}, "show"),
@@ -350,6 +376,27 @@ def test_wrong_arguments_get_a_sentence(options, said, sentence):
     with pytest.raises(ValueError) as caught:
         run(options.pop("model"), options.pop("data"), options.pop("steps"), **options)
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_the_data_set_is_shown_in_its_own_words(workers):
+    class Wrong(Numbered):
+        def __getitem__(self, index):
+            if index == 5:
+                raise ValueError("The mask of picture 7 has the class 9, but there are 6 classes.")
+            return super().__getitem__(index)
+
+    with pytest.raises(ValueError) as caught:
+        run(model_of_targets(), Wrong(workers=workers), 20)
+    assert str(caught.value).startswith("The mask of picture 7 has the class 9")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_needs_a_folder(tmp_path, sentence):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(runstate.CheckpointError) as caught:
+        run(model_of_targets(), Numbered(), 2, directory=tmp_path / "file")
+    assert "choose another directory" in sentence(caught)
 
 
 def test_an_average_cannot_begin_in_the_middle(sentence):
@@ -392,10 +439,11 @@ def test_the_curve_has_named_axes_and_a_panel_for_the_metrics(monkeypatch):
     assert loss.get_xlim() == (0, 10)
 
 
-def test_smoothing_is_the_mean_of_the_last_twentieth():
-    values = np.arange(40.0)
-    smoothed = callbacks.smooth(values)
-    assert smoothed[0] == 0 and smoothed[1] == 0.5 and smoothed[39] == 38.5
+def test_smoothing_is_the_mean_of_a_twentieth_around():
+    smoothed = callbacks.smooth(np.arange(40.0) ** 2)
+    assert smoothed[0] == 0.5 and smoothed[39] == (38**2 + 39**2) / 2
+    assert smoothed[20] == pytest.approx((19**2 + 20**2 + 21**2) / 3)
+    assert list(callbacks.smooth([3.0, 1.0])) == [3.0, 1.0]
 
 
 NOTEBOOK = """

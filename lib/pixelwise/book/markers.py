@@ -96,29 +96,32 @@ def refresh_files(book, lookup):
     return changed
 
 
-def chapter_table(book, titles, address):
+def chapter_table(book, titles, recorded, address):
     """Returns the README's table of chapters in markdown.
 
     Args:
-        book: the book, for ``results/chapters.json``.
+        book: the book, for what the chapters took and reached, ``results/chapters.json``.
         titles: dict from a chapter's identifier to its title.
+        recorded: dict from a chapter's identifier to the figure of its whole recipe, or None.
         address: the repository's address on GitHub.
     """
     path = book.results / "chapters.json"
     records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     slug = address.removeprefix("https://github.com/")
     lines = [
-        "| Chapter | Two cores | GPU | Headline figure, two cores | GPU | Open |",
+        "| Chapter | On two cores | On a GPU | Headline figure | Recorded | Open |",
         "|---|---|---|---|---|---|",
     ]
     for name, title in titles.items():
         laptop, gpu = (records.get(name, {}).get(budget, {}) for budget in ("quick", "full"))
+        whole = recorded.get(name)
         badge = (
             "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
             f"(https://colab.research.google.com/github/{slug}/blob/main/chapters/{name}.ipynb)"
         )
         cells = [f"[{name.split('_')[0]}. {title}](chapters/{name}.ipynb)"]
-        cells += [_cost(laptop), _cost(gpu), _figure(laptop), _figure(gpu), badge]
+        cells += [_cost(laptop), _cost(gpu), _figure(laptop)]
+        cells += ["\u2013" if whole is None else f"{whole:.3f}", badge]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -22,6 +22,7 @@ _SYNONYMS = [
 _NOT_MATHML = re.compile(r"<mi>(?:\\[^<]*|&)</mi>")
 
 _STYLE = """
+.highlight { background: none; }
 body { font: 17px/1.6 Georgia, serif; color: #222; max-width: 52em; margin: 2em auto;
   padding: 0 1em; }
 h1, h2, h3 { font-family: Helvetica, Arial, sans-serif; line-height: 1.25; margin-top: 1.6em; }
@@ -78,8 +79,8 @@ def page(notebook, title, folder, previous=None, following=None):
     )
     return _PAGE.format(
         title=html.escape(title),
-        style=_STYLE + HtmlFormatter(style="friendly").get_style_defs(".highlight"),
-        body=_links_to_pages(body),
+        style=HtmlFormatter(style="friendly").get_style_defs(".highlight") + _STYLE,
+        body=_without_remote_pictures(_links_to_pages(body)),
         previous=f'<a href="{previous}.html">&larr; {previous}</a>' if previous else "",
         following=f'<a href="{following}.html">{following} &rarr;</a>' if following else "",
     )
@@ -151,6 +152,17 @@ class _Exporter(HTMLExporter):
             path=context.get("resources", {}).get("metadata", {}).get("path", ""),
         )
         return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def _without_remote_pictures(body):
+    """Returns a page with words in place of the pictures to be fetched, such as a badge."""
+    return re.sub(r'<img\b[^>]*\bsrc="https?:[^>]*>', _alternative, body)
+
+
+def _alternative(match):
+    """Returns the alternative text of a picture."""
+    found = re.search(r'\balt="([^"]*)"', match.group())
+    return found[1] if found else ""
 
 
 def _links_to_pages(body):

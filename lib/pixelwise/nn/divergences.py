@@ -182,7 +182,7 @@ def elbo(log_likelihood, mean, log_variance):
 
     Source: Kingma and Welling 2014, equation 3.
     """
-    return log_likelihood - kl_normal(mean, log_variance)
+    return ops.subtract(log_likelihood, kl_normal(mean, log_variance))
 
 
 def mean_and_error(samples):

@@ -111,6 +111,7 @@ def log_softmax(logits):
     Returns:
         Array of the same shape: log-probabilities in nats, at most 0.
     """
+    logits = ops.convert_to_tensor(logits)
     shifted = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 

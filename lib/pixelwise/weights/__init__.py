@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelwise.weights.torchvision import load_state_dict, read_state_dict
 
-__all__ = ["WeightsError", "load", "load_state_dict", "read_state_dict", "save"]
+__all__ = ["WeightsError", "checkpoint", "load", "load_state_dict", "read_state_dict", "save"]
 
 
 class WeightsError(ValueError):
@@ -87,6 +87,25 @@ def load(model, path):
     for name, variable in variables.items():
         variable.assign(stored[name].astype(variable.dtype))
     return model
+
+
+def checkpoint(model, name):
+    """Loads a checkpoint that comes with the book.
+
+    Args:
+        model: a built ``keras.Model`` of the recipe's architecture.
+        name: of a file in ``data/checkpoints/``, for example ``"fcn8s_wardrobe"``.
+
+    Returns:
+        The model, for chaining.
+
+    Raises:
+        pixelwise.data.manifest.DamagedFile: if the file is not what it was.
+        WeightsError: as ``load``.
+    """
+    from pixelwise.data import manifest
+
+    return load(model, manifest.path(f"checkpoints/{name}.npz"))
 
 
 def check_names(stored, wanted, source):

@@ -1,0 +1,57 @@
+"""What all tests share: the smoke budget, no log lines, no windows and no network."""
+
+import os
+import socket
+
+# Before anything imports a backend; kernels that run notebooks inherit it.
+os.environ.setdefault("PIXELWISE_BUDGET", "smoke")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.pop("MPLBACKEND", None)  # a kernel draws into its notebook
+
+# Notebooks run in processes of their own, which the guard below does not reach. What a chapter
+# would download goes through a proxy, and there is none at this port.
+for _scheme in ("http", "https", "ftp"):
+    os.environ[f"{_scheme}_proxy"] = os.environ[f"{_scheme.upper()}_PROXY"] = "http://127.0.0.1:9"
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
+
+import matplotlib  # noqa: E402
+import pytest  # noqa: E402
+
+matplotlib.use("Agg")  # tests open no windows
+
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Fails a test that looks for or connects to anything but this machine."""
+    attempts = []
+
+    def guard(real, of_address):
+        def guarded(*args, **kwargs):
+            host = of_address(args)
+            if host is not None and not host.startswith(_LOOPBACK):
+                attempts.append(host)
+                raise OSError(f"A test has no network, but it asks for {host}.")
+            return real(*args, **kwargs)
+
+        return guarded
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name), _host_of))
+    monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, _host_asked_for))
+    yield
+    if attempts:
+        pytest.fail(f"The test asked for {', '.join(attempts)}: tests use this machine only.")
+
+
+def _host_of(args):
+    """Returns the host that ``connect(self, address)`` is for; None for a local socket's path."""
+    address = args[1]
+    return str(address[0]) if isinstance(address, tuple) else None
+
+
+def _host_asked_for(args):
+    """Returns the host that ``getaddrinfo(host, port)`` is for; None for this machine."""
+    host = args[0]
+    return host.decode() if isinstance(host, bytes) else host or None

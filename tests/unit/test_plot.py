@@ -1,0 +1,47 @@
+"""Colours and figures."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from pixelwise import plot
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_a_class_has_one_colour_everywhere():
+    mask = np.array([[0, 1], [5, 255]])
+    painted = plot.colour_mask(mask)
+    for place, index in [((0, 0), 0), ((0, 1), 1), ((1, 0), 5)]:
+        np.testing.assert_allclose(painted[place], plot.class_colour(index), atol=1e-6)
+    assert painted[1, 1].tolist() == [1, 1, 1]
+    figure = plot.legend(plot.grid([("", [painted])]), ["ground", "top"], void=True)
+    handles = figure.legends[0].legend_handles
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "not labelled"
+    np.testing.assert_allclose(handles[1].get_facecolor()[:3], plot.class_colour(1))
+
+
+def test_many_classes_have_different_colours():
+    assert len({tuple(np.round(plot.class_colour(k), 3)) for k in range(40)}) == 40
+
+
+def test_overlay_leaves_the_background_and_marks_the_rest():
+    image = np.random.default_rng(0).uniform(size=(4, 4, 3)).astype("float32")
+    mask = np.zeros((4, 4), int)
+    mask[1:3, 1:3] = 2
+    laid = plot.overlay(image, mask)
+    assert np.array_equal(laid[0], image[0])
+    np.testing.assert_allclose(plot.overlay(image, mask, strength=1)[1, 1], plot.class_colour(2))
+    bytes_too = plot.overlay(np.uint8(image * 255), mask)
+    np.testing.assert_allclose(bytes_too, laid, atol=0.01)
+
+
+def test_bars_and_confusion_show_the_numbers():
+    figure = plot.bars([0.5, np.nan, 0.25], ["a", "b", "c"], errors=[0.1, 0, 0.1], caption="x")
+    assert {"0.50", "0.25"} <= {text.get_text() for text in figure.axes[0].texts}
+    figure = plot.confusion([[3, 1], [0, 0]], ["a", "b"])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.75", "0.25", "0.00", "0.00"]
