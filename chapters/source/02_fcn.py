@@ -275,12 +275,14 @@ print(f"{theirs.count_params():,} parameters; a picture of 75 x 110 gives {tuple
 #
 # ## Training
 #
-# The loss is the cross-entropy of every pixel, averaged over the labelled ones; the network gives logits, and the softmax is inside the loss. The statistics of batch normalisation stay as ImageNet left them, because sixteen scenes are too few to estimate better ones.
+# The loss is the cross-entropy of every pixel, averaged over the labelled ones; the network gives logits, and the softmax is inside the loss. The statistics of batch normalisation stay as ImageNet left them, because sixteen scenes are too few to estimate better ones. The learning rate climbs for an eighth of the steps before it falls: the new score layers are random at first, and full steps along their gradients would spoil the pretrained features below them.
 
 # %%
 steps = pw.budget.get(CHAPTER, "steps")
 live = fcn(len(CLASSES), "8s")
-rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
+rate = keras.optimizers.schedules.CosineDecay(
+    0.0, steps - steps // 8, warmup_target=1e-3, warmup_steps=steps // 8
+)
 live.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4), SegmentationCrossEntropy())
 history = pw.training.fit(live, train, steps, ema=0.99)
 

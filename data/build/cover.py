@@ -1,6 +1,6 @@
 """Makes chapters/cover.png, the picture of the README, from the recorded network.
 
-    python data/build/cover.py
+python data/build/cover.py
 """
 
 import numpy as np
@@ -50,8 +50,12 @@ def main():
         for _ in range(3)
     ]
     painted = np.stack([scene.image for scene in made]).astype("float32") / 255
-    found = [plot.overlay(i, m) for i, m in zip(painted, seg.predict(network, painted), strict=True)]
-    answers = [plot.overlay(i, m) for i, m in zip(images, seg.predict(network, images), strict=True)]
+    found = [
+        plot.overlay(i, m) for i, m in zip(painted, seg.predict(network, painted), strict=True)
+    ]
+    answers = [
+        plot.overlay(i, m) for i, m in zip(images, seg.predict(network, images), strict=True)
+    ]
     last = [picture for pair in zip(painted, found, strict=True) for picture in pair]
     rows = [row(images), row(answers), row(last)]
     gap = np.full((6, rows[0].shape[1], 3), 255, np.uint8)

@@ -5,8 +5,9 @@ should open. Sub-modules are imported when they are first used, so that ``import
 quick and the backend of Keras can still be chosen after it.
 """
 
-import importlib
 import os
+
+from pixelwise.lazy import attach
 
 # TensorFlow writes its C++ log to the terminal unless told otherwise before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,11 +29,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name in __all__:
-        return importlib.import_module(f"pixelwise.{name}")
-    raise AttributeError(f"module 'pixelwise' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = attach(__name__, __all__)

@@ -21,6 +21,8 @@ class ArrayBatches(keras.utils.PyDataset):
 
     def __init__(self, x, y, batch_size=32, seed=0):
         super().__init__()
+        if np.ndim(x) == 0 or np.ndim(y) == 0:
+            raise ValueError("The data are single numbers: give arrays (examples, ...).")
         if len(x) != len(y):
             raise ValueError(f"There are {len(x)} inputs but {len(y)} targets: give one each.")
         if len(x) == 0:
@@ -65,7 +67,9 @@ class View(keras.utils.PyDataset):
     def __getitem__(self, index):
         step = self.start + index
         try:
-            return self.data[step if self.period is None else step % self.period]
+            batch = self.data[step if self.period is None else step % self.period]
+            _check(batch, step)
+            return batch
         except Exception as error:
             self.error = self.error or error
             raise
@@ -100,6 +104,20 @@ def dataset(data):
     if num_batches(data) == 0:
         raise ValueError("The data set is empty: there is nothing to train on.")
     return data
+
+
+def _check(batch, step):
+    """Refuses a batch without targets, without examples, or with more of one than the other."""
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2 or batch[0] is None:
+        raise ValueError(f"Batch {step} is a {type(batch).__name__}: give (inputs, targets).")
+    sizes = {array.shape[0] for array in keras.tree.flatten(batch) if np.ndim(array)}
+    if 0 in sizes:
+        raise ValueError(f"Batch {step} is empty: give at least one example.")
+    if len(sizes) > 1:
+        raise ValueError(
+            f"Batch {step} has arrays of {' and '.join(map(str, sorted(sizes)))} examples: give "
+            "each input its target."
+        )
 
 
 def num_batches(data):

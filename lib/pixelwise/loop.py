@@ -98,9 +98,10 @@ class Loop(keras.callbacks.Callback):
             raise
         finally:
             runstate.restore(model, snapshot)
-        if not isinstance(values, dict):
-            raise ValueError(f"validate must return a dict of numbers, not {values!r}.")
-        row = {key: float(value) for key, value in values.items()}
+        try:
+            row = {key: float(value) for key, value in values.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"validate must return a dict of numbers, not {values!r}.") from error
         self.history.validation.append({"step": step, **row})
         self.display.update(self.history)
 

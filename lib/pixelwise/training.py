@@ -163,8 +163,8 @@ def train(recipe_name, *, seed=None, steps=None, resume=True, data_root=None, wr
     steps = plan.steps if steps is None else steps
     _check_steps(steps)
     seeds = plan.seeds if seed is None else [seed]
-    if isinstance(seed, bool) or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        raise ValueError(f"seed must be a whole number of at least 0, not {seed!r}.")
+    if isinstance(seed, bool) or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
+        raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}.")
     runs = [_Run(plan, seed, steps, data_root) for seed in seeds]
     records, written = [], []
     for run in runs:
@@ -261,9 +261,9 @@ def _check(model, steps, validate, validate_every, ema, save_every):
         )
     if validate is not None and not callable(validate):
         raise ValueError(f"validate must be a function of the model, not {validate!r}.")
-    if ema is not None and not 0 <= ema < 1:
+    if ema is not None and not (isinstance(ema, int | float) and 0 <= ema < 1):
         raise ValueError(f"ema must be at least 0 and less than 1, not {ema!r}.")
-    if not save_every >= 0:
+    if not (isinstance(save_every, int | float) and save_every >= 0):
         raise ValueError(f"save_every must be a number of seconds, not {save_every!r}.")
 
 
@@ -313,7 +313,7 @@ def _run(model, view, watch):
 def _state_path(name, directory):
     if directory is None and name is None:
         return None
-    if name is not None and (not name or Path(name).name != name):
+    if name is not None and (not isinstance(name, str) or Path(name).name != name or ".." in name):
         raise ValueError(f"name is the name of a file without a folder, not {name!r}.")
     try:
         folder = Path(directory) if directory is not None else paths.cache_dir() / "runs"
@@ -360,6 +360,7 @@ def _diverged(step, loss, model, path):
     else:
         kept = "no state was saved before it, so build the model again"
     return TrainingDiverged(
-        f"Training diverged at step {step}, {found}: {kept}; lower the learning "
-        "rate or look at the data of that step, and start again with resume=False."
+        f"Training diverged at step {step}, {found}: {kept}; lower the learning rate or look at "
+        "the data of that step, where one label that is no class is enough, and start again with "
+        "resume=False."
     )

@@ -19,8 +19,8 @@ import torch
 import torchvision
 
 from pixelwise import weights
+from pixelwise.data import manifest
 from pixelwise.models import backbones
-from pixelwise.weights import embedded  # noqa: F401  (fails early outside a clone)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import MOBILENET_LEVELS, SIZES, picture, random_state, sample  # noqa: E402
@@ -54,7 +54,7 @@ def apart(ours, theirs):
 def main(source):
     model = backbones.mobilenet_v2(weights=None)
     original = weights.torchvision.modern_names(weights.read_state_dict(source))
-    with np.load("data/weights/mobilenet_v2_imagenet.npz") as arrays:
+    with np.load(manifest.path("weights/mobilenet_v2_imagenet.npz")) as arrays:
         rounded = {k: arrays[k].astype("float32") for k in arrays.files}
     states = {"original": original, "embedded": rounded, "random": random_state(rounded, 5)}
     golden = {}

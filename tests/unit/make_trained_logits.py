@@ -23,7 +23,7 @@ def picture(size):
 
 
 def logits():
-    """The logits of the trained network by size of the picture, every 7th in each direction."""
+    """The logits of the trained network, (1, height, width, 6), by the size of the picture."""
     network = pw.weights.checkpoint(fcn(6, "8s"), "fcn8s_wardrobe")
     return {
         f"{height}x{width}": keras.ops.convert_to_numpy(network(picture((height, width))))

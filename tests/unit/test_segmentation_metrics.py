@@ -1,5 +1,7 @@
 """Measures of segmentation against hand-computed cases, scikit-learn and naive loops."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -105,6 +107,57 @@ def test_bad_input_is_named(labels, predictions, sentence):
 
 
 def test_only_void_gives_nan_and_no_error():
-    matrix = seg.confusion_matrix(np.full((3, 3), 255), np.zeros((3, 3), int), 2)
-    assert matrix.sum() == 0
-    assert np.isnan(seg.mean_iou(matrix)) and np.isnan(seg.pixel_accuracy(matrix))
+    score = seg.SegmentationScore(2, boundaries=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score.update(np.full((3, 3), 255), np.zeros((3, 3), int))
+        measures = score.result()
+    assert score.matrix.sum() == 0
+    assert len(measures) == 7 and all(np.isnan(value).all() for value in measures.values())
+
+
+def test_the_edge_of_a_void_region_is_a_border_of_both():
+    labels = np.zeros((20, 20), int)
+    labels[:, 10:] = 1
+    labels[:, 8:12] = 255
+    intersection, union = seg.boundary_counts(labels, labels >= 1, 2, distance=1)
+    assert np.array_equal(intersection, union) and union[1] == 2 * 20 + 2 * 6
+
+
+def test_a_band_needs_a_width():
+    with pytest.raises(ValueError, match="distance is 0"):
+        seg.boundary_counts(np.zeros((4, 4), int), np.zeros((4, 4), int), 2, distance=0)
+
+
+class Fixed:
+    """A data set of two batches, and a network that finds all but the last row."""
+
+    num_classes = 2
+
+    def __init__(self, num_batches):
+        self.num_batches = num_batches
+
+    def __getitem__(self, index):
+        masks = np.zeros((3 - index, 4, 4), np.int32)
+        masks[:, :, 2:] = 1
+        return np.repeat(masks[..., None], 3, axis=-1).astype("float32"), masks
+
+    def predict_on_batch(self, images):
+        said = images[..., 0].astype(int)
+        said[:, -1] = 1
+        return np.eye(2)[said]
+
+
+def test_a_model_is_measured_on_every_batch():
+    data = Fixed(2)
+    assert seg.predict(data, data[0][0]).dtype == np.int32
+    measures = seg.evaluate(data, data, boundaries=True)
+    assert measures["pictures"] == 5
+    assert measures["iou"] == pytest.approx([6 / 8, 8 / 10])
+    assert 0 < measures["mean_boundary_iou"] < 1
+
+
+@pytest.mark.parametrize("num_batches", [0, None])
+def test_an_empty_or_endless_set_cannot_be_measured(num_batches):
+    with pytest.raises(ValueError, match=f"has {num_batches} batches"):
+        seg.evaluate(None, Fixed(num_batches))

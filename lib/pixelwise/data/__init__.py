@@ -6,6 +6,22 @@
 """
 
 import importlib
+import inspect
+
+from pixelwise.lazy import attach
+
+_MODULES = [
+    "archives",
+    "backgrounds",
+    "download",
+    "fashion",
+    "manifest",
+    "pets",
+    "pictures",
+    "scenes",
+    "wardrobe",
+]
+__getattr__, __dir__ = attach(__name__, _MODULES)
 
 DATASETS = {
     "wardrobe": "pixelwise.data.wardrobe",
@@ -26,10 +42,17 @@ def load(name, split="train", **options):
         What the data set's ``load`` returns, a ``keras.utils.PyDataset`` for the labelled sets.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name or an option is unknown.
     """
     if name not in DATASETS:
         raise ValueError(
             f"There is no data set {name!r}: choose one of {', '.join(sorted(DATASETS))}."
         )
-    return importlib.import_module(DATASETS[name]).load(split, **options)
+    loader = importlib.import_module(DATASETS[name]).load
+    try:
+        inspect.signature(loader).bind(split, **options)
+    except TypeError as error:
+        raise ValueError(
+            f"The data set {name!r} {error}: {DATASETS[name]}.load says which options it has."
+        ) from error
+    return loader(split, **options)

@@ -63,6 +63,7 @@ def download(url, path, *, size=None, md5=None, sha256=None):
         WrongHash: if the file has another size or hash; it is removed.
         NoSpace: if the disk has not enough room; nothing is left.
         DownloadError: if the server refuses, or the folder cannot be written to.
+        ValueError: if the address is of another kind.
 
     Chapter: 02_fcn, the pets.
     """

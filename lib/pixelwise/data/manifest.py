@@ -10,6 +10,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from pixelwise import paths
+from pixelwise.results import nearest
 
 MANIFEST = "MANIFEST.json"
 _checked = set()  # files found right in this process: (path, size, time of the last change)
@@ -34,10 +35,13 @@ def entries(folder=None):
     """
     file = _folder(folder) / MANIFEST
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["files"]
+        listed = json.loads(file.read_text(encoding="utf-8"))["files"]
+        if not all({"sha256", "bytes"} <= entry.keys() for entry in listed.values()):
+            raise ValueError("a file's hash or size is not there")
+        return listed
     except FileNotFoundError as error:
         raise DamagedFile(f"{file} is missing: {_restore(MANIFEST)}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFile(f"{file} cannot be read ({error}): {_restore(MANIFEST)}.") from error
 
 
@@ -58,7 +62,7 @@ def path(name, folder=None):
     listed = entries(folder)
     if name not in listed:
         raise ValueError(
-            f"data/{MANIFEST} does not list {name!r}: choose one of {', '.join(sorted(listed))}."
+            f"data/{MANIFEST} does not list {name!r}: {nearest(name, sorted(listed))}."
         )
     file = _folder(folder) / name
     if not file.is_file():

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from pixelwise import paths
-from pixelwise.data import pictures
+from pixelwise.data import options, pictures
 from pixelwise.data.archives import unpack
 from pixelwise.data.download import download as download_file
 
@@ -92,8 +92,9 @@ class Pets(keras.utils.PyDataset):
         **kwargs: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of ``PyDataset``.
 
     Raises:
-        ValueError: if the folder, a list, a picture or a trimap is missing, or the split is empty;
-            while batches are made, if a picture is damaged or a trimap does not belong to it.
+        ValueError: if an option is wrong, if the folder, a list, a picture or a trimap is missing,
+            or the split is empty; while batches are made, if a picture is damaged or a trimap does
+            not belong to it.
 
     Chapter: 02_fcn.
     """
@@ -115,8 +116,8 @@ class Pets(keras.utils.PyDataset):
     ):
         if split not in SPLITS:
             raise ValueError(f"The pets have no split {split!r}: choose 'trainval' or 'test'.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}: a batch needs at least one picture.")
+        options.check(Pets, batch_size, num_batches, seed, kwargs)
+        _check_scale_and_cache(scale, cache)
         kwargs.setdefault("workers", 2)
         kwargs.setdefault("max_queue_size", 8)
         super().__init__(**kwargs)
@@ -245,6 +246,15 @@ def breed(name):
     return name.rpartition("_")[0]
 
 
+def _check_scale_and_cache(scale, cache):
+    if np.shape(scale) != (2,) or not 0 < scale[0] <= scale[1]:
+        raise ValueError(
+            f"scale is {scale!r}: give the least and the largest, two positive numbers."
+        )
+    if not isinstance(cache, int | float) or not cache >= 0:
+        raise ValueError(f"cache is {cache!r}: give MiB of memory, 0 or more.")
+
+
 def _default_root():
     return paths.cache_dir() / "oxford_pets"
 
@@ -254,10 +264,15 @@ def _read_list(root, split):
     file = root / "annotations" / f"{split}.txt"
     if not file.is_file():
         raise ValueError(
-            f"There is no {file}: pass download=True for the official set (811 MB), or root=, a "
-            "folder with images/ and annotations/ in the official layout."
+            f"There is no {file}: pass download=True for the official set (811 MB), or root= "
+            "(--data-root of 'pixelwise train'), a folder with images/ and annotations/ in the "
+            "official layout."
         )
-    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is damaged ({error}): unpack the archives again.") from error
+    lines = (line.split() for line in text.splitlines())
     names = [words[0] for words in lines if words and not words[0].startswith("#")]
     if not names:
         raise ValueError(f"The split {split!r} is empty: {file} names no picture.")

@@ -69,7 +69,7 @@ def read_mask(path):
     return mask.astype("uint8" if mask.dtype in (np.uint8, np.bool_) else "int32")
 
 
-def check_pair(image, mask, num_classes, void=VOID, name="this picture"):
+def check_pair(image, mask, num_classes, void=VOID, name="this pair"):
     """Checks that a mask belongs to its picture and holds known classes only.
 
     Args:
@@ -77,7 +77,7 @@ def check_pair(image, mask, num_classes, void=VOID, name="this picture"):
         mask: integers ``(height, width)`` in 0..num_classes - 1, or ``void``.
         num_classes: number of classes, the background included.
         void: the value of pixels without a label.
-        name: what the picture is called in the sentence.
+        name: what the pair is called in the sentence.
 
     Raises:
         ValueError: if the picture has another shape; if the mask is not made of integers, has
@@ -103,6 +103,48 @@ def check_pair(image, mask, num_classes, void=VOID, name="this picture"):
             f"The mask of {name} has the unknown class {mask[row, column]} at row {row}, column "
             f"{column}: classes are 0 to {num_classes - 1}, and {void} is void."
         )
+
+
+def check_batch(images, smallest=1):
+    """Checks that pictures are what the models of this book take.
+
+    Args:
+        images: array ``(batch, height, width, 3)`` in [0, 1], of NumPy or of the backend.
+        smallest: least height and width, in pixels.
+
+    Returns:
+        The pictures, float32 NumPy.
+
+    Raises:
+        ValueError: if there is no picture, the shape is another, a side is too small, or the
+            values are not fractions in [0, 1].
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            f"The pictures have the shape {images.shape}: give (batch, height, width, 3); one "
+            "picture is a batch with image[None], and pictures.read_image turns grey and "
+            "transparent files into three channels."
+        )
+    if len(images) == 0:
+        raise ValueError("There is no picture in the batch: give one or more.")
+    if min(images.shape[1:3]) < smallest:
+        raise ValueError(
+            f"The pictures are {images.shape[1]} x {images.shape[2]} pixels, smaller than the "
+            f"output stride {smallest}: enlarge them to at least {smallest} pixels a side."
+        )
+    if images.dtype.kind in "iub":
+        raise ValueError(
+            f"The pictures have dtype {images.dtype}: give float32 in [0, 1], which is "
+            'images.astype("float32") / 255 for eight bits.'
+        )
+    low, high = float(images.min()), float(images.max())
+    if not -0.01 <= low <= high <= 1.01:  # a little over is left to interpolation
+        raise ValueError(
+            f"The pictures have values from {low:.4g} to {high:.4g}: give float32 in [0, 1] "
+            "(divide eight-bit values by 255), without NaN."
+        )
+    return images.astype("float32", copy=False)
 
 
 def as_size(size):
@@ -151,8 +193,16 @@ def resize_mask(mask, size):
 
     Returns:
         ``size``, the dtype of ``mask``; each value is one that ``mask`` has.
+
+    Raises:
+        ValueError: if the mask is not made of integers ``(height, width)``, or the size is not a
+            size.
     """
     size = as_size(size)
+    if mask.dtype.kind not in "iub" or mask.ndim != 2:
+        raise ValueError(
+            f"The mask has dtype {mask.dtype} and shape {mask.shape}: give integers (height, width)."
+        )
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(size, mask.shape, strict=True)
@@ -170,7 +220,15 @@ def resize_pair(image, mask, size):
 
     Returns:
         ``(image, mask)`` of shapes ``(*size, 3)`` and ``size``.
+
+    Raises:
+        ValueError: as ``resize_image`` and ``resize_mask``, or if the two differ in size.
     """
+    if image.shape[:2] != mask.shape:
+        raise ValueError(
+            f"The mask has shape {mask.shape} but its picture has {image.shape}: they must have "
+            "the same height and width."
+        )
     return resize_image(image, size), resize_mask(mask, size)
 
 

@@ -1,8 +1,8 @@
 """Composes wardrobe scenes: garments lying about on photographs, with exact masks.
 
 ``compose`` takes plain arrays, so anyone can feed it other cut-outs and other backgrounds. Every
-random choice comes from the generator it is given: the same seed makes the same scene on every
-machine. Chapters 0 and 2.
+random choice comes from the generator it is given: the same seed makes the same scene, on every
+machine that has the same versions of NumPy, SciPy and Pillow. Chapters 0 and 2.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
+from pixelwise.data.pictures import as_size
+
 GARMENT_THRESHOLD = 16  # grey level (0..255) above which a Fashion-MNIST pixel is cloth
-MIN_VISIBLE = 0.35  # share of a garment that must stay visible for the scene to be kept
+MIN_VISIBLE = 0.35  # share of a garment that must stay visible, or it is taken out of the scene
 MIN_PICTURE = 16  # pixels; a smaller scene has no room for a garment
+MAX_LABEL = 254  # masks are uint8, and 255 is void
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ def compose(garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=
 
     Args:
         garments: uint8 ``(n, h, w)``, grey pictures of single objects on black.
-        labels: integer ``(n,)``, the class of each garment, 1 or more (0 is the background).
+        labels: integer ``(n,)``, the class of each garment, 1 to 254 (0 is the background).
         backgrounds: sequence of uint8 ``(h, w, 3)`` pictures of any size.
         rng: ``numpy.random.Generator``.
         size: side of the picture in pixels, or ``(height, width)``.
-        objects: fewest and most garments in a scene.
+        objects: fewest and most garments laid into a scene, 0 to 255; those that others cover by
+            more than 65 % are taken out again.
         varied: ``True`` alters the background strongly (colours, mirror, mixtures of two pictures,
             pasted patches that are no garments), as training needs; ``False`` leaves it natural.
 
@@ -67,11 +71,13 @@ def compose(garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=
         A ``Scene``.
 
     Raises:
-        ValueError: if there is no garment or no background, if a label is below 1, if lengths
-            differ, or if the size is too small.
+        ValueError: if there is no garment or no background, if one is not a uint8 picture of the
+            shape above, if a label is not 1 to 254, if lengths differ, if the size is too small, or
+            if ``objects`` is no range.
     """
-    height, width = (size, size) if np.isscalar(size) else size
-    _check(garments, labels, backgrounds, height, width)
+    height, width = as_size(size)
+    labels = np.asarray(labels)
+    _check(garments, labels, backgrounds, rng, height, width, objects)
     image = background(backgrounds, rng, height, width, varied=varied)
     count = int(rng.integers(objects[0], objects[1] + 1))
     light = rng.uniform(0.75, 1.15) * (1 + rng.uniform(-0.06, 0.06, 3))
@@ -119,7 +125,9 @@ def background(backgrounds, rng, height, width, *, varied=False):
     return np.clip(picture * rng.uniform(0.8, 1.2), 0, 255).astype(np.float32)
 
 
-def _check(garments, labels, backgrounds, height, width):
+def _check(garments, labels, backgrounds, rng, height, width, objects):
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng is {rng!r}: give a generator, as numpy.random.default_rng(0).")
     if len(garments) == 0 or len(backgrounds) == 0:
         raise ValueError(
             f"A scene needs garments and backgrounds, received {len(garments)} garments and "
@@ -130,10 +138,23 @@ def _check(garments, labels, backgrounds, height, width):
             f"Every garment needs one label, received {len(garments)} garments and {len(labels)} "
             "labels: pass arrays of equal length."
         )
-    if np.min(labels) < 1:
+    whole = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if not whole or labels.min() < 1 or labels.max() > MAX_LABEL:
+        found = f"from {labels.min()} to {labels.max()}" if whole else f"of shape {labels.shape}"
         raise ValueError(
-            f"Garment labels start at 1 because 0 is the background, received {np.min(labels)}: "
-            "add 1 to the labels."
+            "Garment labels start at 1 because 0 is the background, and end at "
+            f"{MAX_LABEL}, received {labels.dtype} {found}: give whole numbers (n,)."
+        )
+    shape, dtype = np.shape(garments[0]), np.asarray(garments[0]).dtype
+    if dtype != np.uint8 or len(shape) != 2:
+        raise ValueError(
+            f"A garment has dtype {dtype} and shape {shape}: give uint8 (height, width), grey on "
+            "black."
+        )
+    whole = np.shape(objects) == (2,) and np.asarray(objects).dtype.kind in "iu"
+    if not whole or not 0 <= objects[0] <= objects[1] <= 255:
+        raise ValueError(
+            f"objects is {objects!r}: give the fewest and the most garments of a scene, 0 to 255."
         )
     if min(height, width) < MIN_PICTURE:
         raise ValueError(
@@ -144,7 +165,12 @@ def _check(garments, labels, backgrounds, height, width):
 
 def _crop(backgrounds, rng, height, width, varied):
     """A random crop at a random scale, as float32 (height, width, 3) in [0, 255]."""
-    source = backgrounds[int(rng.integers(len(backgrounds)))]
+    source = np.asarray(backgrounds[int(rng.integers(len(backgrounds)))])
+    if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+        raise ValueError(
+            f"A background has dtype {source.dtype} and shape {source.shape}: give uint8 (height, "
+            "width, 3)."
+        )
     full_height, full_width = source.shape[:2]
     largest = min(full_height / height, full_width / width)
     scale = largest * rng.uniform(0.35 if varied else 0.6, 1.0)
@@ -216,7 +242,7 @@ def _place(garment, rng, height, width, light):
     angle = np.deg2rad(rng.uniform(-25, 25))
     if rng.random() < 0.5:
         garment = garment[:, ::-1]
-    scale = garment.shape[0] / side  # source pixels a picture pixel
+    scale = max(garment.shape) / side  # source pixels a picture pixel
     box = int(np.ceil(side * (abs(np.cos(angle)) + abs(np.sin(angle))))) + 4
     matrix = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     origin = np.array(garment.shape[::-1]) / 2 - matrix @ [box / 2, box / 2]
@@ -270,7 +296,7 @@ def _visible(layers):
 
 def _most_hidden(layers, keep):
     """The first kept garment whose visible share is below ``MIN_VISIBLE``, or None."""
-    for position, index in enumerate(keep[:-1]):
+    for position, index in enumerate(keep):
         rows, columns, _, alpha, _ = layers[index]
         own = alpha > 0.5
         free = own.copy()

@@ -9,7 +9,7 @@ import functools
 import keras
 import numpy as np
 
-from pixelwise.data import backgrounds, fashion, scenes
+from pixelwise.data import backgrounds, fashion, options, pictures, scenes
 
 CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
 # Fashion-MNIST's ten classes in our five: T-shirt, trouser, pullover, dress, coat, sandal, shirt,
@@ -23,7 +23,12 @@ DEFAULT_BATCHES = {"train": None, "validation": 13, "test": 25}
 
 @functools.cache
 def garments(split):
-    """Returns the garments of a split: (uint8 (n, 28, 28), classes int64 (n,) from 1 to 5)."""
+    """Returns the garments of a split: (uint8 (n, 28, 28), classes int64 (n,) from 1 to 5).
+
+    Raises:
+        ValueError: if the split is unknown.
+    """
+    _check_split(split)
     images, labels = fashion.load("test" if split == "test" else "train")
     if split == "train":
         images, labels = images[:-VALIDATION_GARMENTS], labels[:-VALIDATION_GARMENTS]
@@ -45,6 +50,9 @@ class Wardrobe(keras.utils.PyDataset):
             size 16) for test, 208 for validation.
         varied: strong variation of backgrounds; default: only in training.
         **kwargs: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of ``PyDataset``.
+
+    Raises:
+        ValueError: if the split or an option is unknown, or a value is not possible.
     """
 
     def __init__(
@@ -57,17 +65,13 @@ class Wardrobe(keras.utils.PyDataset):
         varied=None,
         **kwargs,
     ):
-        if split not in SPLITS:
-            raise ValueError(
-                f"The wardrobe has no split {split!r}: choose one of {', '.join(SPLITS)}."
-            )
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}: a batch needs at least one scene.")
+        _check_split(split)
+        options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
         kwargs.setdefault("workers", 2)
         kwargs.setdefault("max_queue_size", 8)
         super().__init__(**kwargs)
         self.split = split
-        self.size = size
+        self.size = pictures.as_size(size)
         self.batch_size = batch_size
         self.seed = (0 if split == "train" else TEST_SEED) if seed is None else seed
         default = DEFAULT_BATCHES[split]
@@ -92,10 +96,17 @@ class Wardrobe(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         """Returns batch ``index``: images float32 (b, h, w, 3) in [0, 1], masks int32 (b, h, w)."""
+        if index < 0 or (self.num_batches is not None and index >= self.num_batches):
+            raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
         first = index * self.batch_size
         batch = [self.scene(first + k) for k in range(self.batch_size)]
         images = np.stack([scene.image for scene in batch]).astype("float32") / 255
         return images, np.stack([scene.semantic for scene in batch]).astype("int32")
+
+
+def _check_split(split):
+    if split not in SPLITS:
+        raise ValueError(f"The wardrobe has no split {split!r}: choose one of {', '.join(SPLITS)}.")
 
 
 def load(split="train", **options):

@@ -8,6 +8,8 @@ whole set, as Pascal VOC and Cityscapes do, never averaged over pictures. Chapte
 import numpy as np
 from scipy import ndimage
 
+from pixelwise.data.pictures import check_batch
+
 VOID = 255
 
 
@@ -26,12 +28,7 @@ def confusion_matrix(labels, predictions, num_classes, void=VOID):
     Raises:
         ValueError: if the shapes differ, or a value is no class.
     """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if labels.shape != predictions.shape:
-        raise ValueError(
-            f"Labels have the shape {labels.shape} and predictions {predictions.shape}: bring "
-            "the predictions to the size of the labels."
-        )
+    labels, predictions = _same_shape(labels, predictions)
     for name, array in (("Labels", labels), ("Predictions", predictions)):
         if not np.issubdtype(array.dtype, np.integer):
             raise ValueError(
@@ -48,6 +45,16 @@ def confusion_matrix(labels, predictions, num_classes, void=VOID):
             )
     pairs = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
     return pairs.reshape(num_classes, num_classes)
+
+
+def _same_shape(labels, predictions):
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.shape != predictions.shape:
+        raise ValueError(
+            f"Labels have the shape {labels.shape} and predictions {predictions.shape}: bring "
+            "the predictions to the size of the labels."
+        )
+    return labels, predictions
 
 
 def iou(matrix):
@@ -67,15 +74,23 @@ def iou(matrix):
 
 def mean_iou(matrix):
     """Mean of the classes' IoU, classes never seen left out; section 5 of Long et al. 2015."""
-    values = iou(matrix)
+    return _mean_of_seen(iou(matrix))
+
+
+def _mean_of_seen(values):
+    """The mean of what is not NaN; NaN if nothing is left."""
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def frequency_weighted_iou(matrix):
-    """Mean of the classes' IoU weighted by their pixels; section 5 of Long et al. 2015."""
+    """Mean of the classes' IoU weighted by their pixels; section 5 of Long et al. 2015.
+
+    NaN without any pixel.
+    """
     matrix = np.asarray(matrix, np.float64)
-    share = matrix.sum(1) / max(matrix.sum(), 1)
-    return float(np.nansum(share * iou(matrix)))
+    if not matrix.sum():
+        return float("nan")
+    return float(np.nansum(matrix.sum(1) * iou(matrix)) / matrix.sum())
 
 
 def pixel_accuracy(matrix):
@@ -106,6 +121,9 @@ def boundary(mask, distance):
 def boundary_counts(labels, predictions, num_classes, distance=None, void=VOID):
     """Counts, for one picture, the pixels whose ratio is the boundary IoU.
 
+    Void pixels are taken out of both masks, so the edge of a void region counts as a border of
+    both. Where the annotators left the border itself void, as in the pets, the measure says little.
+
     Args:
         labels: integer ``(height, width)``.
         predictions: integer ``(height, width)``.
@@ -117,18 +135,20 @@ def boundary_counts(labels, predictions, num_classes, distance=None, void=VOID):
         ``(intersection, union)``, int64 ``(num_classes,)`` each.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, or the distance is below 1.
 
     Source: Cheng et al. 2021, Boundary IoU, equation 1 (arXiv 2103.16562).
     """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if labels.shape != predictions.shape:
+    labels, predictions = _same_shape(labels, predictions)
+    if labels.ndim != 2:
         raise ValueError(
-            f"Labels have the shape {labels.shape} and predictions {predictions.shape}: bring "
-            "the predictions to the size of the labels."
+            f"Labels have the shape {labels.shape}: boundaries are counted picture by picture, "
+            "(height, width)."
         )
     if distance is None:
         distance = max(1, round(0.02 * np.hypot(*labels.shape)))
+    if distance < 1:
+        raise ValueError(f"distance is {distance}: the band is at least 1 pixel wide.")
     counted = labels != void
     intersection, union = np.zeros((2, num_classes), np.int64)
     for c in range(num_classes):
@@ -146,9 +166,18 @@ class SegmentationScore:
         num_classes: number of classes.
         void: label of the pixels that are not counted.
         boundaries: ``True`` also measures boundary IoU (2 ms a picture of 96 x 96).
+
+    Raises:
+        ValueError: if there is no class, or ``void`` is one of the classes.
     """
 
     def __init__(self, num_classes, void=VOID, boundaries=False):
+        if not isinstance(num_classes, int | np.integer) or num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes!r}: give a whole number of at least 1.")
+        if 0 <= void < num_classes:
+            raise ValueError(
+                f"void is {void}, one of the {num_classes} classes: choose a value beyond them."
+            )
         self.num_classes = num_classes
         self.void = void
         self.boundaries = boundaries
@@ -181,7 +210,7 @@ class SegmentationScore:
             measures["boundary_iou"] = [
                 float(i / u) if u else float("nan") for i, u in self._boundary.T
             ]
-            measures["mean_boundary_iou"] = float(np.nanmean(measures["boundary_iou"]))
+            measures["mean_boundary_iou"] = _mean_of_seen(measures["boundary_iou"])
         return measures
 
 
@@ -194,8 +223,17 @@ def predict(model, images):
 
     Returns:
         int32 ``(batch, height, width)``.
+
+    Raises:
+        ValueError: if the pictures are of another shape, type or range, smaller than the model's
+            output stride, or none.
     """
-    return np.asarray(model.predict_on_batch(images)).argmax(-1).astype(np.int32)
+    return _logits(model, images).argmax(-1).astype(np.int32)
+
+
+def _logits(model, images):
+    smallest = max([1, *(getattr(layer, "smallest", 1) for layer in getattr(model, "layers", []))])
+    return np.asarray(model.predict_on_batch(check_batch(images, smallest)))
 
 
 def evaluate(model, dataset, *, boundaries=False, void=VOID):
@@ -211,9 +249,15 @@ def evaluate(model, dataset, *, boundaries=False, void=VOID):
         As ``SegmentationScore.result``, with ``pictures``, their number.
 
     Raises:
-        ValueError: if the data set is empty or endless.
+        ValueError: if the data set is empty or endless, if the model has another number of
+            classes, or if the pictures are not what ``predict`` takes.
     """
-    if not dataset.num_batches:
+    if not hasattr(dataset, "num_classes"):
+        raise ValueError(
+            f"The data set is a {type(dataset).__name__} without num_classes: give what "
+            "pixelwise.data.load returns, or a keras.utils.PyDataset with num_classes."
+        )
+    if not dataset.num_batches or dataset.num_batches < 0:
         raise ValueError(
             f"The data set has {dataset.num_batches} batches: measure on a split of known, "
             "positive length."
@@ -222,6 +266,12 @@ def evaluate(model, dataset, *, boundaries=False, void=VOID):
     pictures = 0
     for index in range(dataset.num_batches):
         images, masks = dataset[index]
-        score.update(masks, predict(model, images))
+        logits = _logits(model, images)
+        if logits.shape[-1] != dataset.num_classes:
+            raise ValueError(
+                f"The model tells {logits.shape[-1]} classes apart but the data set has "
+                f"{dataset.num_classes}: measure it on the classes that it was trained for."
+            )
+        score.update(masks, logits.argmax(-1))
         pictures += len(images)
     return {**score.result(), "pictures": pictures}

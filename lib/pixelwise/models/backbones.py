@@ -13,7 +13,7 @@ Zisserman 2015, arXiv 1409.1556) is the one of ``keras.applications``. Chapters 
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -167,7 +167,8 @@ def vgg16(weights=None, output_stride=32, freeze_bn=True, input_shape=None):
         raise ValueError(f"VGG16 has the output stride 32 only, received {output_stride}.")
     network = keras.applications.VGG16(include_top=False, weights=weights)
     pictures = keras.Input(input_shape or (None, None, 3), name="pictures")
-    x = layers.Rescaling(255, offset=CAFFE_OFFSET, name="caffe")(pictures)[..., ::-1]
+    x = layers.Rescaling(255, offset=CAFFE_OFFSET, name="caffe")(pictures)
+    x = ops.flip(x, axis=-1)  # red, green, blue to blue, green, red
     levels = {}
     for layer in network.layers[1:]:
         if isinstance(layer, layers.MaxPooling2D):  # rounding odd sides up, as Caffe did

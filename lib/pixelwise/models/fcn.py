@@ -7,14 +7,16 @@ of finer levels on the way. Chapter 2.
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from pixelwise.models.backbones import backbone as build_backbone
-from pixelwise.nn.upsampling import BilinearInitializer
+from pixelwise.nn.upsampling import bilinear_layer
 
 # Variant -> the levels whose scores are added, coarse to fine.
 LEVELS = {"32s": ("C5",), "16s": ("C5", "C4"), "8s": ("C5", "C4", "C3")}
-SCORE_SCALE = {"vgg16": {"C4": 1e-2, "C3": 1e-4}}  # Long et al. 2017, section 4.1 (all-at-once)
+# For training all levels at once: Shelhamer, Long and Darrell 2017 and their released FCN-8s.
+SCORE_SCALE = {"vgg16": {"C4": 1e-2, "C3": 1e-4}}
 
 
 def fcn(
@@ -49,12 +51,18 @@ def fcn(
         to the loss.
 
     Raises:
-        ValueError: if the variant, the backbone or the number of classes is not possible.
+        ValueError: if the variant, the backbone, the number of classes or the shape is not
+            possible.
     """
     if variant not in LEVELS:
         raise ValueError(f"There is no FCN-{variant}: choose one of {', '.join(LEVELS)}.")
-    if num_classes < 2:
-        raise ValueError(f"num_classes is {num_classes}: a segmentation has at least two classes.")
+    if not isinstance(num_classes, int | np.integer) or num_classes < 2:
+        raise ValueError(
+            f"num_classes is {num_classes!r}: give a whole number, since a segmentation has at "
+            "least two classes."
+        )
+    if input_shape is not None and (np.shape(input_shape) != (3,) or input_shape[2] != 3):
+        raise ValueError(f"input_shape is {input_shape!r}: give (height, width, 3), or None.")
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
     features = build_backbone(
@@ -92,7 +100,7 @@ def upsample(x, factor, name, trainable=True):
 
     Args:
         x: float ``(batch, height, width, classes)``.
-        factor: an even whole number.
+        factor: a whole number.
         name: of the layer.
         trainable: ``False`` keeps it bilinear, as the paper's last upsampling.
 
@@ -101,17 +109,7 @@ def upsample(x, factor, name, trainable=True):
 
     Source: Long et al. 2015, section 3.3.
     """
-    layer = layers.Conv2DTranspose(
-        x.shape[-1],
-        2 * factor,
-        strides=factor,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=BilinearInitializer(),
-        name=name,
-    )
-    layer.trainable = trainable
-    return layer(x)
+    return bilinear_layer(x.shape[-1], factor, name=name, trainable=trainable)(x)
 
 
 def _fully_connected(x, channels, size, dropout, name):
@@ -137,12 +135,22 @@ class CropTo(layers.Layer):
         return (x[0], like[1], like[2], x[3])
 
 
+class PictureTooSmall(ValueError):
+    """A picture that is smaller than the output stride."""
+
+    # Keras would wrap the sentence in a list of the call's arguments, if this did not stop it.
+    _keras_call_info_injected = True
+
+
 @keras.saving.register_keras_serializable(package="pixelwise")
 class CheckSize(layers.Layer):
     """Lets pictures of at least ``smallest`` pixels a side through, unchanged.
 
+    A compiled graph for pictures of any size cannot be checked: TensorFlow makes one when
+    ``predict`` has met several sizes.
+
     Raises:
-        ValueError: if a side is smaller: the coarsest level would then see mostly padding.
+        PictureTooSmall: if a side is smaller: the coarsest level would then see mostly padding.
     """
 
     def __init__(self, smallest=32, **kwargs):
@@ -153,7 +161,7 @@ class CheckSize(layers.Layer):
         height, width = pictures.shape[1], pictures.shape[2]
         for side in (height, width):
             if side is not None and side < self.smallest:
-                raise ValueError(
+                raise PictureTooSmall(
                     f"The picture is {height} x {width} pixels, smaller than the output stride "
                     f"{self.smallest}: enlarge it to at least {self.smallest} pixels a side."
                 )

@@ -17,7 +17,8 @@ class SegmentationCrossEntropy(keras.losses.Loss):
     without any labelled pixel has loss 0 (and gradient 0), not NaN.
 
     A compiled graph cannot raise an error for a value, so a label that is neither a class nor
-    ``void`` makes the loss NaN: training stops at that step instead of learning something else.
+    ``void``, or a fraction of one, makes the loss NaN: training stops at that step instead of
+    learning something else.
 
     Args:
         void: the label of pixels to leave out, an integer.
@@ -51,18 +52,21 @@ class SegmentationCrossEntropy(keras.losses.Loss):
         self.class_weights = None
         if class_weights is not None:
             self.class_weights = [float(w) for w in class_weights]
-            if min(self.class_weights) < 0:
+            if not all(weight >= 0 for weight in self.class_weights):
                 raise ValueError(
                     f"Class weights must not be negative, but got {self.class_weights}: "
                     "give each class a weight of 0 or more."
                 )
 
     def call(self, y_true, y_pred):
+        y_true = ops.convert_to_tensor(y_true)
         labels = ops.cast(y_true, "int32")
         classes = y_pred.shape[-1]
         self._check_shapes(labels.shape, y_pred.shape)
-        labelled = ops.not_equal(labels, self.void)
+        whole = ops.equal(ops.cast(labels, y_true.dtype), y_true)
+        labelled = ops.logical_or(ops.not_equal(labels, self.void), ops.logical_not(whole))
         known = ops.logical_and(ops.greater_equal(labels, 0), ops.less(labels, classes))
+        known = ops.logical_and(known, whole)
         target = ops.where(known, labels, 0)  # any class: void pixels are masked below
 
         loss = -ops.take_along_axis(log_softmax(y_pred), target[..., None], axis=-1)[..., 0]
@@ -126,7 +130,9 @@ def softmax_cross_entropy_gradient(logits, labels):
     Returns:
         Array ``(..., classes)``, in nats per unit of logit; it sums to 0 over the classes.
     """
-    return ops.softmax(logits, axis=-1) - ops.one_hot(labels, logits.shape[-1])
+    probabilities = ops.softmax(logits, axis=-1)
+    dtype = keras.backend.standardize_dtype(probabilities.dtype)
+    return probabilities - ops.one_hot(labels, logits.shape[-1], dtype=dtype)
 
 
 def iou(prediction, target):
@@ -167,6 +173,12 @@ def _two_masks(prediction, target):
         raise ValueError(
             f"The masks have the shapes {a.shape} and {b.shape}: resize the prediction first."
         )
+    for mask in (a, b):
+        if ((mask != 0) & (mask != 1)).any():
+            raise ValueError(
+                f"A mask holds the value {mask[(mask != 0) & (mask != 1)][0]}: give 0 and 1, which "
+                "is one class at a time, as labels == 2."
+            )
     return a.astype(bool), b.astype(bool)
 
 
@@ -204,6 +216,11 @@ def soft_dice(probabilities, targets, axis=(0, 1, 2), smooth=1e-6):
 def _overlap(probabilities, targets, axis):
     p = ops.convert_to_tensor(probabilities)
     t = ops.cast(targets, p.dtype)
+    if p.shape != t.shape:
+        raise ValueError(
+            f"The probabilities have the shape {tuple(p.shape)} and the targets {tuple(t.shape)}: "
+            "give one-hot targets of the same shape."
+        )
     return ops.sum(p * t, axis=axis), ops.sum(p + t, axis=axis)
 
 

@@ -48,9 +48,12 @@ def bilinear_kernel(stride, channels):
         float32 array ``(k, k, channels, channels)`` (rows, columns, out, in), the layout of
         ``keras.layers.Conv2DTranspose``; zero between different channels.
     """
-    line = bilinear_weights(stride)
-    plane = np.outer(line, line)
-    return (plane[:, :, None, None] * np.eye(channels)).astype("float32")
+    return _each_channel(bilinear_weights(stride), channels).astype("float32")
+
+
+def _each_channel(line, channels):
+    """The kernel (k, k, channels, channels) that applies one 1-D kernel both ways to each."""
+    return np.outer(line, line)[:, :, None, None] * np.eye(channels)
 
 
 def bilinear_layer(channels, stride, **options):
@@ -98,6 +101,5 @@ class BilinearInitializer(keras.initializers.Initializer):
                 f"A bilinear kernel has the shape (k, k, channels, channels), but got {shape}: "
                 "use a square kernel and as many filters as there are input channels."
             )
-        line = _triangle(shape[0])
-        kernel = np.outer(line, line)[:, :, None, None] * np.eye(shape[2])
+        kernel = _each_channel(_triangle(shape[0]), shape[2])
         return ops.convert_to_tensor(kernel, dtype=dtype or keras.config.floatx())

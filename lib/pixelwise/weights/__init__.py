@@ -6,6 +6,7 @@ which halves the file and costs about three decimal digits that no figure of the
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -29,8 +30,11 @@ def save(model, path, *, half=True):
         half: ``True`` rounds variables of two or more axes to float16; vectors stay as they are.
 
     Raises:
-        WeightsError: if two variables have the same path, or a value does not fit in float16.
+        WeightsError: if two variables have the same path, a value does not fit in float16, the
+            model has no variables yet, or the file cannot be written.
     """
+    if not model.weights:
+        raise WeightsError(f"The model {model.name} has no weights yet: build or call it first.")
     arrays = {}
     for variable in _variables(model):
         value = keras.ops.convert_to_numpy(variable)
@@ -53,6 +57,11 @@ def save(model, path, *, half=True):
         with open(part, "wb") as file:
             np.savez_compressed(file, **arrays)
         os.replace(part, path)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot write the weights {path} ({error.strerror or error}): choose another place, "
+            "or make room."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -68,13 +77,17 @@ def load(model, path):
         The model, for chaining.
 
     Raises:
-        WeightsError: if the file is no archive of weights, or a variable is missing, left over or
-            of another shape; the sentence names it. The model is then unchanged.
+        WeightsError: if the file is missing or no archive of weights, or a variable is missing,
+            left over or of another shape; the sentence names it. The model is then unchanged.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             stored = {key: arrays[key] for key in arrays.files}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot read the weights {path} ({error.strerror or error}): check the path."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
         raise WeightsError(f"{path} is not a file of weights ({error}): fetch it again.") from error
     variables = {variable.path: variable for variable in _variables(model)}
     check_names(stored, variables, str(path))
@@ -116,7 +129,7 @@ def check_names(stored, wanted, source):
         said = [f"{len(missing)} missing ({', '.join(missing[:3])})"] if missing else []
         said += [f"{len(extra)} left over ({', '.join(extra[:3])})"] if extra else []
         raise WeightsError(
-            f"The tensors of {source} do not fit the model: {' and '.join(said)}. Build the model "
+            f"The tensors of {source} do not fit the model: {' and '.join(said)}; build the model "
             "with the arguments it was trained with."
         )
 

@@ -38,7 +38,7 @@ def read_state_dict(path):
 
     Raises:
         ImportError: if PyTorch is not installed.
-        ValueError: if the file holds something else than tensors.
+        ValueError: if the file is missing or cut, or holds something else than tensors by name.
     """
     try:
         import torch
@@ -55,7 +55,15 @@ def read_state_dict(path):
             f"{path} holds more than tensors and was not opened, because a pickle can run any "
             "program: use the original checkpoint."
         ) from error
-    return {name: tensor.numpy() for name, tensor in state.items()}
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is cut, or no file of PyTorch"
+        raise ValueError(f"{path} cannot be read ({reason}): download it again.") from error
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise ValueError(
+            f"{path} is no flat dict of tensors: save model.state_dict() alone, without optimizer "
+            "and epoch."
+        )
+    return {name: tensor.detach().numpy() for name, tensor in state.items()}
 
 
 def modern_names(state):

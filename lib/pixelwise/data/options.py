@@ -1,0 +1,41 @@
+"""The options that the labelled data sets share, checked when a data set is made."""
+
+import inspect
+
+import numpy as np
+
+from pixelwise.results import nearest
+
+OF_KERAS = ("workers", "use_multiprocessing", "max_queue_size")
+
+
+def check(kind, batch_size, num_batches, seed, others):
+    """Checks what every data set takes.
+
+    Args:
+        kind: the class of the data set, whose parameters are the options that it knows.
+        batch_size: pictures a batch, 1 or more.
+        num_batches: length of an epoch, 1 or more, or ``None``.
+        seed: 0 or more, or ``None``.
+        others: dict of the options that go to ``keras.utils.PyDataset``.
+
+    Raises:
+        ValueError: naming the first option that is unknown or wrong.
+    """
+    for name in others:
+        if name not in OF_KERAS:
+            named = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is named]
+            raise ValueError(
+                f"{kind.__name__} has no option {name!r}: {nearest(name, [*own, *OF_KERAS])}."
+            )
+    _whole("batch_size", batch_size, 1)
+    if num_batches is not None:
+        _whole("num_batches", num_batches, 1)
+    if seed is not None:
+        _whole("seed", seed, 0)
+
+
+def _whole(name, value, least):
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")

@@ -1,0 +1,26 @@
+"""Sub-modules that are imported when they are first used."""
+
+import importlib
+import sys
+
+
+def attach(package, names):
+    """Makes the two functions that let ``package.name`` import a sub-module.
+
+    Args:
+        package: the package's ``__name__``.
+        names: its sub-modules.
+
+    Returns:
+        ``(__getattr__, __dir__)``, to be bound to these names in the package (PEP 562).
+    """
+
+    def get(name):
+        if name in names:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def listed():
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return get, listed
