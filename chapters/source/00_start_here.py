@@ -43,7 +43,7 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## Your first segmentation
 #
-# *Segmentation* gives every pixel of a picture a class. Here are four pictures that the network below has never seen, neither the clothes nor the places, and what it makes of them.
+# *Segmentation* gives every pixel of a picture a class. Here are six pictures, and what a trained network makes of them. It has never seen them, neither the clothes nor the places.
 
 # %%
 from pixelwise import plot
@@ -51,11 +51,11 @@ from pixelwise.metrics import segmentation as seg
 from pixelwise.models.fcn import fcn
 
 scenes = pw.data.load("wardrobe", "test", size=96, batch_size=6)
-network = pw.weights.checkpoint(fcn(scenes.num_classes, "8s"), "fcn8s_wardrobe")
+network = pw.weights.checkpoint(fcn(scenes.num_classes, "8s"), "fcn8s_wardrobe")  # chapter 02
 
 # %%
-images, masks = scenes[5]
-answers = seg.predict(network, images)
+images, masks = scenes[5]  # batch number 5: six pictures, and the true class of every pixel
+answers = seg.predict(network, images)  # the class of every pixel, as the network sees it
 rows = [
     ("picture", images),
     ("network", [plot.overlay(i, a) for i, a in zip(images, answers)]),
@@ -65,11 +65,13 @@ plot.legend(plot.grid(rows, scale=1.5), scenes.classes)
 plt.show()
 
 # %% [markdown]
-# That took five lines. The chapter *Fully convolutional networks* builds this network from nothing, and trains one like it in about a minute.
+# *Each colour is a class; what has kept its own colours is background. The network errs most where garments overlap and where they are thin.*
+#
+# Two lines load the scenes and the network, two more ask it; the rest draws. The chapter *Fully convolutional networks* builds this network from nothing, and trains one like it in minutes.
 #
 # ## Your first generated garment
 #
-# *Generation* makes new pictures that look like given ones. The oldest way that deserves the name needs no network at all. Take 1,200 photographs of trousers, 784 pixels each. Find the 40 directions in which they differ most (their principal components), and how widely they spread along each. Then throw dice: draw 40 random numbers, go that far along each direction, and look where you are.
+# *Generation* makes new pictures that look like given ones. The oldest way that deserves the name needs no network at all. Take 1,200 photographs of trousers, 28 x 28 = 784 pixels each, and their mean. A *direction* is 784 numbers that can be added to the mean in any amount. Find the 40 directions in which the photographs differ most (their principal components; `svd` gives them, widest first), and how widely they spread along each. Then throw dice: draw 40 random numbers, go that far along each direction, and look where you are. The same again with boots.
 
 # %%
 garments, kinds = pw.data.load("fashion", "train")
@@ -80,10 +82,11 @@ boots = garments[kinds == 9].reshape(-1, 784) / 255
 def generate(examples, count, rng, directions=40):
     """Draws new pictures from a normal distribution along the main directions of variation."""
     mean = examples.mean(axis=0)
-    _, spread, axes = np.linalg.svd(examples - mean, full_matrices=False)
-    deviation = spread[:directions] / np.sqrt(len(examples))
-    latent = rng.normal(size=(count, directions))
-    return np.clip(mean + latent * deviation @ axes[:directions], 0, 1).reshape(-1, 28, 28)
+    _, spread, axes = np.linalg.svd(examples - mean, full_matrices=False)  # a direction a row
+    deviation = spread[:directions] / np.sqrt(len(examples))  # standard deviation along each
+    latent = rng.normal(size=(count, directions))  # the dice
+    pictures = mean + (latent * deviation) @ axes[:directions]
+    return np.clip(pictures, 0, 1).reshape(-1, 28, 28)
 
 
 # %%
@@ -96,11 +99,11 @@ plot.grid(rows, scale=1.3)
 plt.show()
 
 # %% [markdown]
-# The second row never existed. You can tell: it is blurred, because a sum of directions is an average of many garments. The latent numbers, the normal distribution they are drawn from, the way back from numbers to pixels: a variational autoencoder has the same parts, with networks in place of the straight lines, and the chapter *The mathematics of pixels* derives what it optimises. A generative adversarial network does away with the blur.
+# The second row never existed. You can tell: it is blurred, because 40 directions hold no fine detail, and independent dice mix what does not go together. The *latent* (hidden) numbers that were drawn, the normal distribution they are drawn from, the way back from numbers to pixels: a variational autoencoder has the same parts, with networks in place of the straight lines, and the chapter *The mathematics of pixels* derives what it optimises. A generative adversarial network does away with the blur.
 #
 # ## Both at once
 #
-# The two halves of the book meet when what one half paints, the other half finds. We lay generated garments on a photograph, with the composer that makes all scenes of this book, and let the network segment them.
+# The two halves of the book meet when what one half paints, the other half finds. We lay generated garments on photographs, with the composer that makes all scenes of this book (it also turns and dyes them), and let the network segment them.
 
 # %%
 from pixelwise.data import backgrounds
@@ -111,17 +114,18 @@ labels = np.repeat([2, 4], 20)  # trousers and shoe, in the classes of the wardr
 rooms = backgrounds.load("test")
 made = [compose(np.uint8(255 * cloth), labels, rooms, rng, 96, objects=(3, 4)) for _ in range(6)]
 pictures = np.stack([scene.image for scene in made]).astype("float32") / 255
+truth = np.stack([scene.semantic for scene in made]).astype(int)
 found = seg.predict(network, pictures)
 rows = [
     ("painted", pictures),
     ("found", [plot.overlay(picture, mask) for picture, mask in zip(pictures, found)]),
+    ("truth", [plot.overlay(picture, mask) for picture, mask in zip(pictures, truth)]),
 ]
 plot.legend(plot.grid(rows, scale=1.5), scenes.classes)
 plt.show()
 
 # %%
-truth = np.stack([scene.semantic for scene in made]).astype(int)
-cloth_found = ((found > 0) & (truth > 0)).sum() / (truth > 0).sum()
+cloth_found = ((found > 0) & (truth > 0)).sum() / (truth > 0).sum()  # as a garment of any class
 print(f"{cloth_found:.0%} of the painted cloth was found")
 
 test = pw.data.load(
@@ -130,7 +134,7 @@ test = pw.data.load(
 pw.budget.headline("00_start_here", seg.evaluate(network, test)["mean_iou"], "test mIoU")
 
 # %% [markdown]
-# The last line is the *headline* of this chapter: each chapter ends up at one number, with a floor that it must reach on your machine too. Here it is the mean IoU of the network on the first test scenes: the overlap of answer and truth, 1 for perfect, averaged over the six classes.
+# The last line is the *headline* of this chapter: each chapter ends up at one number, with a floor that it must reach on your machine too. Here it is the *mean IoU* (intersection over union) of the network on the first test scenes: for each class, the pixels that answer and truth share, divided by those that at least one of them has; then the mean over the six classes. 1 is perfect. The *recorded* figure beside it comes from all 400 test scenes.
 #
 # ## How the book works
 #
@@ -166,14 +170,15 @@ print("pixelwise", pw.__version__)
 # %% [markdown]
 # ## Three ways to run it
 #
-# **In a clone.** Two commands:
+# **In a clone**, with Python 3.11 or later:
 #
 # ```
+# git clone https://github.com/pixelwise-book/pixelwise && cd pixelwise
 # pip install -r requirements.txt && pixelwise run
 # jupyter lab chapters
 # ```
 #
-# The first runs all chapters from the command line and writes readable pages to `build/`; `pixelwise run 2` runs one, and `pixelwise run --resume` goes on where you stopped. The second is the interactive way.
+# The second line installs what the book needs, runs all chapters and writes readable pages to `build/`; `pixelwise run 2` runs one, and `pixelwise run --resume` goes on where you stopped. The third is the interactive way.
 #
 # **On Colab.** Press the badge on top of a chapter and run the first code cell: it fetches the book and touches no installed package. Choose a GPU under *Runtime, Change runtime type*, and the same notebook takes the full budget by itself.
 #
@@ -194,7 +199,7 @@ print(
 # %% [markdown]
 # ## What this book corrects
 #
-# The order of the chapters follows an article that explains segmentation and generation in one sweep, and that is often wrong; its code does not run. Each chapter says what the article says and what is true, and [ERRATA.md](https://github.com/pixelwise-book/pixelwise/blob/main/ERRATA.md) has the whole list with sources. Two of its ideas for this chapter:
+# The order of the chapters follows an article (in Chinese) that explains segmentation and generation in one sweep and is often wrong; its code does not run. Each chapter says what the article says and what is true, and [ERRATA.md](https://github.com/pixelwise-book/pixelwise/blob/main/ERRATA.md) has the whole list with sources. Two of its ideas for this chapter:
 #
 # | The article | What is true |
 # |---|---|

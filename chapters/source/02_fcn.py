@@ -9,7 +9,7 @@
 #
 # - turn a dense layer into a convolution and prove that nothing changed;
 # - build FCN-32s, FCN-16s and FCN-8s from parts, and say what each skip adds;
-# - train one on a laptop in about a minute, and read its IoU, confusion matrix and boundary IoU;
+# - train one on a laptop in a minute or two, and read its IoU, confusion matrix and boundary IoU;
 # - recognise four classic mistakes by the number they cost.
 #
 # **You need** the chapter *The mathematics of pixels*: convolution and its transpose, cross-entropy, IoU.
@@ -495,7 +495,7 @@ print(f"IoU of background and pet: {np.round(record['test']['iou'], 3)}")
 print(f"measured on {record['test']['pictures']} photographs: {record['command']}")
 
 # %% [markdown]
-# The record is that of a subset: 300 photographs to train and 298 to test, of three breeds, scaled to 192 pixels, fine-tuned for some minutes on two cores. The network, the loss and the measure are those of the wardrobe; only the data set's name, the number of classes and the size changed. The pet itself reaches an IoU of 0.000<!-- result fcn8s_pets-seed0 test.iou.1 -->, its boundary IoU is 0.000<!-- result fcn8s_pets-seed0 test.boundary_iou.1 -->. For comparison, the example of segmentation_models.pytorch reports 0.914 for binary IoU after ten epochs on the whole set, with a larger decoder.
+# The record is that of a subset: 300 photographs to train and 298 to test, of three breeds, scaled to 192 pixels, fine-tuned for some minutes on two cores. The network, the loss and the measure are those of the wardrobe; only the data set's name, the number of classes and the size changed. The pet itself reaches an IoU of 0.000<!-- result fcn8s_pets-seed0 test.iou.1 -->. For comparison, the example of segmentation_models.pytorch reports 0.914 for binary IoU after ten epochs on the whole set, with a larger decoder.
 #
 #
 # ## What the source article says, and what is true

@@ -66,7 +66,7 @@ def save(name, picture, origin):
 def main(panoramas, photographs):
     for path in sorted(Path(panoramas).glob("*.exr.js")):
         name = path.name.split(".")[0]
-        origin = f"Poly Haven HDRI '{name}', npm package @pmndrs/assets 1.7.0"
+        origin = f"Poly Haven HDRI, called '{name}' in the npm package @pmndrs/assets 1.7.0"
         save(f"panorama_{name}", Image.fromarray(panorama(path)), origin)
     for name, author in PHOTOGRAPHS.items():
         picture = Image.open(Path(photographs) / f"{name}.png").convert("RGB")

@@ -107,9 +107,7 @@ def dataset(data):
 
 
 def _check(batch, step):
-    """Refuses a batch without targets, without examples, or with more of one than the other."""
-    if not isinstance(batch, (tuple, list)) or len(batch) < 2 or batch[0] is None:
-        raise ValueError(f"Batch {step} is a {type(batch).__name__}: give (inputs, targets).")
+    """Refuses a batch without examples, or with more inputs than targets."""
     sizes = {array.shape[0] for array in keras.tree.flatten(batch) if np.ndim(array)}
     if 0 in sizes:
         raise ValueError(f"Batch {step} is empty: give at least one example.")

@@ -29,7 +29,7 @@ TABLE = {
     },
     "02_fcn": {
         "batch_size": {"smoke": 4, "quick": 16, "full": 16},
-        "steps": {"smoke": 8, "quick": 500, "full": 6000},
+        "steps": {"smoke": 8, "quick": 400, "full": 6000},
         "classifier_pictures": {"smoke": 32, "quick": 400, "full": 400},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "probe_steps": {"smoke": 1, "quick": 25, "full": 25},  # epochs over 64 scenes

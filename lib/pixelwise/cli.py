@@ -25,9 +25,18 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    except (ValueError, FileNotFoundError) as error:
-        print(f"pixelwise: {error}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"pixelwise: {_sentence(error)}", file=sys.stderr)
         return 1
+
+
+def _sentence(error):
+    """Returns an error in one line, with the file that the system complains of."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}: install it, or set KERAS_BACKEND to a backend that is installed."
+    return " ".join(str(error).split())
 
 
 def _parser():
@@ -130,8 +139,9 @@ def _results(options):
         return _refresh(_book(options))
     from pixelwise import results
 
+    rows = results.summary()
     print(f"{'recipe':24}{'metric':20}{'value':>9}{'spread':>9}{'seeds':>7}{'seconds':>9}  device")
-    for row in results.summary():
+    for row in rows:
         value, spread = (_or_dash(row[key]) for key in ("value", "std"))
         print(
             f"{row['recipe']:24}{row['metric'] or '':20}{value:>9}{spread:>9}{row['n']:>7}"

@@ -42,8 +42,18 @@ def build_dir():
 
 
 def cache_dir():
-    """Returns the folder for downloads: ``PIXELWISE_CACHE``, or ``~/.cache/pixelwise``."""
+    """Returns the folder for downloads: ``PIXELWISE_CACHE``, or ``~/.cache/pixelwise``.
+
+    Raises:
+        ValueError: if it cannot be made.
+    """
     chosen = os.environ.get("PIXELWISE_CACHE")
     folder = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "pixelwise"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"The cache folder {folder} cannot be made ({error.strerror}): set PIXELWISE_CACHE to "
+            "a folder that you may write to."
+        ) from error
     return folder

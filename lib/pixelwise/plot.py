@@ -42,8 +42,16 @@ def colour_mask(mask, void=255):
 
     Returns:
         float32 ``(height, width, 3)`` in [0, 1].
+
+    Raises:
+        ValueError: if the mask is not made of class numbers ``(height, width)``.
     """
     mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype.kind not in "iub" or mask.min(initial=0) < 0:
+        raise ValueError(
+            f"The mask has dtype {mask.dtype}, shape {mask.shape} and the least value "
+            f"{mask.min(initial=0)}: give class numbers (height, width), 0 or more."
+        )
     painted = np.ones((*mask.shape, 3), np.float32)
     for index in np.unique(mask[mask != void]):
         painted[mask == index] = class_colour(int(index))
@@ -63,7 +71,15 @@ def overlay(image, mask, strength=0.65, void=255):
 
     Returns:
         float32 ``(height, width, 3)`` in [0, 1].
+
+    Raises:
+        ValueError: if the picture has another shape, or another size than the mask.
     """
+    if np.shape(image) != (*np.shape(mask), 3):
+        raise ValueError(
+            f"The picture has the shape {np.shape(image)} and the mask {np.shape(mask)}: give "
+            "(height, width, 3) and (height, width) of one size."
+        )
     image = np.asarray(image, np.float32) / (255 if np.asarray(image).dtype == np.uint8 else 1)
     weight = np.where(np.asarray(mask) > 0, strength, 0)[..., None]
     below = np.where(weight > 0, image.mean(axis=-1, keepdims=True), image)

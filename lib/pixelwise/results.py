@@ -52,16 +52,22 @@ def read(name):
     path = paths.results_dir() / f"{name}.json"
     if name in names():
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(
-                f"The record results/{name}.json is not valid JSON ({error}): restore it with git "
-                "or train the recipe again."
-            ) from error
+            raise _damaged(name, f"is not valid JSON ({error})") from error
+        if not isinstance(record, dict):
+            raise _damaged(name, f"holds {type(record).__name__} where a table is expected")
+        return record
     if _seeds(name):
         return aggregate(name)
     known = sorted({*names(), *(_recipe(n) for n in names())})
     raise ValueError(f"There is no result {name!r}: {nearest(name, known)}.")
+
+
+def _damaged(name, what):
+    return ValueError(
+        f"The record results/{name}.json {what}: restore it with git or train the recipe again."
+    )
 
 
 def get(name, key):
@@ -168,6 +174,9 @@ def summary():
     for name in names():
         record = read(name)
         if "recipe" in record and "test" in record:  # not chapters.json
+            missing = [field for field in FIELDS if field not in record]
+            if missing or not isinstance(record["test"], dict):
+                raise _damaged(name, f"lacks {', '.join(missing) or 'a table of metrics'}")
             groups.setdefault(record["recipe"], []).append(record)
     return [_row(name, records) for name, records in sorted(groups.items())]
 

@@ -5,6 +5,7 @@ adds are a display, a guard against NaN, an average of the weights, and a state 
 """
 
 import dataclasses
+import numbers
 from pathlib import Path
 
 import keras
@@ -261,9 +262,9 @@ def _check(model, steps, validate, validate_every, ema, save_every):
         )
     if validate is not None and not callable(validate):
         raise ValueError(f"validate must be a function of the model, not {validate!r}.")
-    if ema is not None and not (isinstance(ema, int | float) and 0 <= ema < 1):
+    if ema is not None and not (isinstance(ema, numbers.Real) and 0 <= ema < 1):
         raise ValueError(f"ema must be at least 0 and less than 1, not {ema!r}.")
-    if not (isinstance(save_every, int | float) and save_every >= 0):
+    if not (isinstance(save_every, numbers.Real) and save_every >= 0):
         raise ValueError(f"save_every must be a number of seconds, not {save_every!r}.")
 
 
@@ -313,7 +314,9 @@ def _run(model, view, watch):
 def _state_path(name, directory):
     if directory is None and name is None:
         return None
-    if name is not None and (not isinstance(name, str) or Path(name).name != name or ".." in name):
+    if name is not None and (
+        not isinstance(name, str) or not name or name == ".." or Path(name).name != name
+    ):
         raise ValueError(f"name is the name of a file without a folder, not {name!r}.")
     try:
         folder = Path(directory) if directory is not None else paths.cache_dir() / "runs"

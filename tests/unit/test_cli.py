@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from pixelwise import cli, training
+from pixelwise import cli, paths, training
+from pixelwise.book import running
+from pixelwise.data.download import NoNetwork
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_train_passes_its_options_on(monkeypatch, capsys):
 
     def train(name, **kw):
         seen.update(kw, name=name)
-        return {"written": ["results/fcn8s.json"]}
+        return {"test": {}, "written": ["results/fcn8s.json"]}
 
     monkeypatch.setattr(training, "train", train)
     words = ["train", "fcn8s", "--seed", "3", "--steps", "10", "--no-resume", "--data-root", "pets"]
@@ -64,13 +66,65 @@ def test_train_passes_its_options_on(monkeypatch, capsys):
     assert seen == {"name": "fcn8s", "seed": 3, "steps": 10, "resume": False}
 
 
-def test_an_error_of_a_command_is_one_sentence_and_status_1(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("There is no recipe 'x'."), "There is no recipe 'x'."),
+        (ValueError("Two\nlines."), "Two lines."),
+        (OSError(28, "No space left on device", "a.npz"), "No space left on device: a.npz"),
+        (PermissionError(13, "Permission denied", "build"), "Permission denied: build"),
+        (NoNetwork("Cannot reach it."), "Cannot reach it."),
+        (
+            ModuleNotFoundError("No module named 'x'"),
+            "No module named 'x': install it, or set KERAS_BACKEND to a backend that is installed.",
+        ),
+    ],
+)
+def test_an_error_of_a_command_is_one_sentence_and_status_1(monkeypatch, capsys, error, said):
     def train(name, **kw):
-        raise ValueError(f"There is no recipe {name!r}.")
+        raise error
 
     monkeypatch.setattr(training, "train", train)
     assert cli.main(["train", "nothing"]) == 1
-    assert capsys.readouterr().err == "pixelwise: There is no recipe 'nothing'.\n"
+    assert capsys.readouterr().err == f"pixelwise: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "fcn8s"], "no recipe 'fcn8s': the nearest"),
+        (["train", "fcn8s_wardrobe", "--seed", "-1"], "not -1"),
+        (["train", "fcn8s_wardrobe", "--seed", "4294967296"], "not 4294967296"),
+        (["train", "fcn8s_wardrobe", "--steps", "0"], "not 0"),
+        (["train", "fcn8s_wardrobe", "--data-root", "x", "--steps", "1"], "no option 'root'"),
+        (["train", "fcn8s_pets", "--data-root", "nowhere", "--steps", "1"], "There is no nowhere"),
+    ],
+)
+def test_wrong_words_for_train(monkeypatch, tmp_path, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIXELWISE_CACHE", str(tmp_path))
+    assert cli.main(words) == 1
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_a_cache_folder_that_cannot_be_made(monkeypatch, tmp_path, sentence):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PIXELWISE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ValueError) as caught:
+        paths.cache_dir()
+    assert "set PIXELWISE_CACHE" in sentence(caught)
+
+
+def test_a_damaged_record_stops_the_table_and_a_recorded_run(root, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "results_dir", lambda: root / "results")
+    monkeypatch.setattr(running, "probe", lambda budget: {"budget": "smoke"})
+    (root / "results" / "chapters.json").write_text("{")
+    for words in (["results"], ["run", "--record"]):
+        assert call(root, *words) == 1
+        captured = capsys.readouterr()
+        assert "chapters.json is" in captured.err and captured.err.count("\n") == 1
+        assert captured.out == ""
 
 
 def test_ctrl_c_ends_with_130(monkeypatch, capsys):

@@ -177,8 +177,18 @@ def test_bad_arguments_are_named(call, sentence):
 
 
 def test_a_picture_smaller_than_the_stride_is_refused(small, sentence):
-    fresh = keras.Model(small.inputs, small.outputs)  # TensorFlow has compiled nothing of it yet
+    fresh = keras.Model(small.input, small.output)  # TensorFlow has compiled nothing of it yet
     for call in (small, fresh.predict_on_batch):
         with pytest.raises(ValueError) as caught:
             call(pictures(20, 64))
         assert "20 x 64 pixels, smaller than the output stride" in sentence(caught)
+
+
+def test_normalisation_is_frozen_only_where_there_is_something_to_keep():
+    def frozen(model):
+        norms = [layer for layer in model.layers if "BatchNorm" in type(layer).__name__]
+        return not any(layer.trainable for layer in norms)
+
+    assert frozen(backbones.mobilenet_v2())
+    assert not frozen(backbones.mobilenet_v2(weights=None))
+    assert frozen(backbones.mobilenet_v2(weights=None, freeze_bn=True))

@@ -77,7 +77,10 @@ def test_unknown_name(data, sentence):
     assert "'toys/b.npz'" in text and "toys/a.npz" in text
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{", "[]", "{}", '{"files": null}', '{"files": []}', '{"files": {"toys/a.npz": {}}}'],
+)
 def test_damaged_manifest(data, sentence, content):
     (data / "MANIFEST.json").unlink()
     if content is not None:

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from pixelwise.book import address, clean, layout, markers, sources, webpage
+from pixelwise.book import address, clean, layout, markers, running, sources, webpage
 
 NAMES = ["00_start_here", "01_mathematics", "02_fcn"]
 
@@ -335,6 +335,53 @@ def test_an_address_that_is_none_changes_nothing(clone, url):
     with pytest.raises(ValueError, match="is no repository's address"):
         address.change(clone, url)
     assert (clone / "README.md").read_text() == before
+
+
+def test_a_file_that_is_no_text_leaves_all_others_as_they_were(clone, sentence, tree):
+    (clone / "notes.md").write_bytes(b"\xff\xfe")
+    before = {name: (clone / name).read_bytes() for name in tree(clone) if "." in name[1:]}
+    with pytest.raises(ValueError) as caught:
+        address.change(clone, "https://github.com/new/book")
+    assert "notes.md is no text" in sentence(caught)
+    assert {name: (clone / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("content", ["x =", "x = 1", "project = 3"])
+def test_a_damaged_pyproject_has_no_address(clone, sentence, content):
+    (clone / "pyproject.toml").write_text(content)
+    with pytest.raises(ValueError) as caught:
+        address.current(clone)
+    assert "has no Repository" in sentence(caught)
+
+
+@pytest.mark.parametrize("content", [b"", b'{\n "cells": [', b"{}", b"[]", b"\xff\xfe"])
+def test_a_damaged_notebook_says_so(tmp_path, sentence, content):
+    (tmp_path / "02_fcn.ipynb").write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        layout.read_notebook(tmp_path / "02_fcn.ipynb")
+    text = sentence(caught)
+    assert "02_fcn.ipynb is not a notebook" in text and "'pixelwise build 02_fcn'" in text
+
+
+def test_a_source_that_is_no_text_says_so(tmp_path, sentence):
+    (tmp_path / "02_fcn.py").write_bytes(b"# %%\n\xff\xfe")
+    with pytest.raises(sources.SourceError) as caught:
+        sources.read(tmp_path / "02_fcn.py")
+    assert "02_fcn.py is no text" in sentence(caught)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_state_of_the_runs_knows_nothing_and_is_replaced(tmp_path, content):
+    book = layout.Book(tmp_path)
+    book.build.mkdir()
+    (book.build / "state.json").write_text(content)
+    state, notebook = running._State(book, "smoke"), new_notebook()
+    assert state.finished("02_fcn", notebook) is None
+    state.forget("02_fcn")
+    state.remember("02_fcn", state.fingerprint(notebook), {"status": "finished"})
+    for kind in ("ipynb", "html"):
+        (book.build / f"02_fcn.{kind}").write_text("")
+    assert state.finished("02_fcn", notebook) == {"status": "finished"}
 
 
 def test_occurrences_are_told_from_other_text():

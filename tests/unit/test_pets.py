@@ -235,6 +235,12 @@ def test_empty_data_set(root, sentence, content):
     assert "'trainval' is empty" in text and "trainval.txt" in text
 
 
+def test_a_list_that_is_no_text(root, sentence):
+    (root / "annotations" / "trainval.txt").write_bytes(b"\xff\xfe\x00")
+    text = wrong(sentence, root)
+    assert "trainval.txt is damaged" in text
+
+
 @pytest.mark.parametrize("name", ["images/Bengal_1.jpg", "annotations/trimaps/Bengal_1.png"])
 def test_missing_files_are_seen_at_once(root, sentence, name):
     (root / name).unlink()
@@ -287,6 +293,14 @@ def test_grey_and_rgba_photographs(root):
         ({"split": "validation"}, "'validation'"),
         ({"size": 0}, "size is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"num_batches": 0}, "num_batches is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"sise": 3}, "Pets has no option 'sise'"),
+        ({"scale": (0, 1)}, "scale is (0, 1)"),
+        ({"scale": (2, 1)}, "scale is (2, 1)"),
+        ({"scale": 1}, "scale is 1"),
+        ({"cache": -1}, "cache is -1"),
         ({"breeds": ["poodle"]}, "no breed 'poodle'"),
         ({"breeds": []}, "is empty"),
     ],

@@ -40,6 +40,22 @@ def test_overlay_leaves_the_background_and_marks_the_rest():
     np.testing.assert_allclose(bytes_too, laid, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (np.zeros((4, 4, 3)), np.zeros((3, 4), int)),
+        (np.zeros((4, 4)), np.zeros((4, 4), int)),
+        (np.zeros((4, 4, 4)), np.zeros((4, 4), int)),
+        (np.zeros((4, 4, 3)), np.full((4, 4), 0.5)),
+        (np.zeros((4, 4, 3)), np.full((4, 4), -1)),
+    ],
+)
+def test_a_mask_that_is_none_or_of_another_size(sentence, image, mask):
+    with pytest.raises(ValueError) as caught:
+        plot.overlay(image, mask)
+    assert "(height, width)" in sentence(caught)
+
+
 def test_bars_and_confusion_show_the_numbers():
     figure = plot.bars([0.5, np.nan, 0.25], ["a", "b", "c"], errors=[0.1, 0, 0.1], caption="x")
     assert {"0.50", "0.25"} <= {text.get_text() for text in figure.axes[0].texts}

@@ -273,7 +273,9 @@ def test_unknown_recipes_name_the_nearest(sentence, tmp_path, monkeypatch):
     assert "not valid TOML" in sentence(caught)
 
 
-@pytest.mark.parametrize("options", [{"seed": -1}, {"seed": 1.5}, {"seed": True}, {"steps": 0}])
+@pytest.mark.parametrize(
+    "options", [{"seed": -1}, {"seed": 1.5}, {"seed": 2**32}, {"seed": True}, {"steps": 0}]
+)
 def test_wrong_seeds_and_steps_get_a_sentence(book, sentence, options):
     with pytest.raises(ValueError) as caught:
         training.train(TINY, **options)

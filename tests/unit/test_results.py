@@ -99,11 +99,24 @@ def test_unknown_names_and_keys_name_the_nearest(folder, sentence):
         assert repr(key) in sentence(caught) and "test.mean_iou" in sentence(caught)
 
 
-def test_a_damaged_record_says_so(folder, sentence):
-    (folder / "net.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"", b"[1]", b"5", b"\xff\xfe"])
+def test_a_damaged_record_says_so(folder, sentence, content):
+    (folder / "net.json").write_bytes(content)
+    for read in (lambda: results.read("net"), results.summary):
+        with pytest.raises(ValueError) as caught:
+            read()
+        assert "results/net.json" in sentence(caught)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"test": [1]}, "a table of metrics"), ({"seconds": None}, "seconds")]
+)
+def test_a_record_that_is_not_whole_does_not_enter_the_table(folder, sentence, change, said):
+    content = {key: value for key, value in record(**change).items() if value is not None}
+    (folder / "net.json").write_text(json.dumps(content))
     with pytest.raises(ValueError) as caught:
-        results.read("net")
-    assert "results/net.json" in sentence(caught)
+        results.summary()
+    assert f"results/net.json lacks {said}" in sentence(caught)
 
 
 def test_seeds_are_gathered(folder):

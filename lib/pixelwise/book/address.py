@@ -14,9 +14,18 @@ _HOSTS = r"(github\.com/|colab\.research\.google\.com/github/|raw\.githubusercon
 
 
 def current(root):
-    """Returns the repository's address, from ``[project.urls]`` in ``pyproject.toml``."""
+    """Returns the repository's address, from ``[project.urls]`` in ``pyproject.toml``.
+
+    Raises:
+        ValueError: if it does not stand there.
+    """
     with open(root / "pyproject.toml", "rb") as file:
-        return tomllib.load(file)["project"]["urls"]["Repository"]
+        try:
+            return tomllib.load(file)["project"]["urls"]["Repository"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{file.name} has no Repository in [project.urls] ({error}): restore it with git."
+            ) from error
 
 
 def slug(address):
@@ -45,22 +54,26 @@ def change(root, address):
         The paths of the files that changed.
 
     Raises:
-        ValueError: if it is not such an address; nothing is changed then.
+        ValueError: if it is not such an address, or a file cannot be read; nothing is changed then.
     """
     new, old = slug(address), slug(current(root))
     pattern = re.compile(_HOSTS + re.escape(old) + r"(?![\w-])")
-    changed = []
+    rewritten = {}
     for path in files(root):
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no text ({error}): restore it or remove it.") from error
         replaced = pattern.sub(lambda match: match[1] + new, text)
         if replaced == text:
             continue
         if path.suffix == ".ipynb":  # a cell's identifier follows from its text
             notebook = sources.identify(nbformat.reads(replaced, as_version=4))
             replaced = sources.to_text(notebook)
-        write_text(path, replaced)
-        changed.append(path)
-    return changed
+        rewritten[path] = replaced
+    for path, text in rewritten.items():
+        write_text(path, text)
+    return list(rewritten)
 
 
 def occurrences(text):

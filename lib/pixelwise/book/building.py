@@ -3,10 +3,8 @@
 import sys
 from pathlib import Path
 
-import nbformat
-
 from pixelwise.book import clean, kernels, sources
-from pixelwise.book.layout import write_text
+from pixelwise.book.layout import read_notebook, write_text
 
 _CELL_SECONDS = 1800
 
@@ -70,7 +68,7 @@ def rewrite_prose(book, name, *, say=print):
         path = folder / f"{name}.ipynb"
         if not path.exists():
             raise BuildFailed(f"{name} has no notebook yet: run 'pixelwise build {name}'.")
-        take_outputs(notebook, nbformat.read(path, as_version=4), name)
+        take_outputs(notebook, read_notebook(path), name)
         write_text(path, sources.to_text(notebook))
         say(f"{path.relative_to(book.root)}: text rewritten, outputs kept")
 

@@ -5,6 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+
 
 class UnknownChapter(ValueError):
     """There is no chapter of that name or number."""
@@ -78,6 +80,24 @@ def _find(text, names):
             return name
     there_are = ", ".join(names) if names else "none yet"
     raise UnknownChapter(f"There is no chapter {str(text)!r}: there are {there_are}.")
+
+
+def read_notebook(path):
+    """Reads a stored notebook.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except (ValueError, AttributeError, KeyError, nbformat.ValidationError) as error:
+        reason = " ".join(str(error).split())[:80]
+        raise ValueError(
+            f"{path} is not a notebook ({reason}): restore it with git, or write it with "
+            f"'pixelwise build {path.stem}'."
+        ) from error
+    return notebook
 
 
 def write_text(path, text):

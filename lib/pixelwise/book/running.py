@@ -9,12 +9,11 @@ import platform
 import subprocess
 import sys
 
-import nbformat
 from tqdm import tqdm
 
 from pixelwise import budget as budgets
 from pixelwise.book import kernels, sources, webpage
-from pixelwise.book.layout import select, write_text
+from pixelwise.book.layout import read_notebook, select, write_text
 
 INTERRUPTED = 130
 _PROBE = """
@@ -47,6 +46,8 @@ def run(book, wanted=(), *, budget=None, resume=False, record=False, say=tqdm.wr
     chosen = budget or os.environ.get(budgets.VARIABLE)
     found = probe(budget) if record or not chosen else {}
     chosen = budgets.named(chosen or found["budget"]).name
+    if record:
+        _read_record(book)  # a damaged one is found before the run, not after it
     rows, interrupted = {}, False
     try:
         _run_all(book, names, chosen, resume, rows, say)
@@ -88,9 +89,7 @@ def probe(budget=None):
 def _run_all(book, names, budget, resume, rows, say):
     """Executes the chapters one after another; ``rows`` holds what is known of each."""
     state = _State(book, budget)
-    notebooks = {
-        name: nbformat.read(book.chapters / f"{name}.ipynb", as_version=4) for name in names
-    }
+    notebooks = {name: read_notebook(book.chapters / f"{name}.ipynb") for name in names}
     cells = sum(len(notebook.cells) for notebook in notebooks.values())
     with tqdm(total=cells, desc="the book", unit="cell", disable=None, leave=False) as overall:
         for name, notebook in notebooks.items():
@@ -218,8 +217,7 @@ def write_record(book, rows, budget, found):
         budget: the budget they ran in; a chapter has one record for each.
         found: device and versions, see ``probe``.
     """
-    path = book.results / "chapters.json"
-    records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path, records = _read_record(book)
     for name, row in rows.items():
         figure = row["headline"]
         records.setdefault(name, {})[budget] = {
@@ -232,6 +230,15 @@ def write_record(book, rows, budget, found):
             "date": datetime.date.today().isoformat(),
         }
     write_text(path, json.dumps(dict(sorted(records.items())), indent=2) + "\n")
+
+
+def _read_record(book):
+    """Returns the path of the chapters' record and what it holds."""
+    path = book.results / "chapters.json"
+    try:
+        return path, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it with git.") from error
 
 
 class _State:
@@ -270,7 +277,11 @@ class _State:
     def _read(self):
         if not self._path.exists():
             return {}
-        return json.loads(self._path.read_text(encoding="utf-8"))
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+        except ValueError:
+            kept = None
+        return kept if isinstance(kept, dict) else {}  # damaged: nothing is known to be finished
 
     def _write(self, kept):
         write_text(self._path, json.dumps(kept, indent=2) + "\n")

@@ -45,8 +45,14 @@ def read(path):
 
     Args:
         path: the source, ``chapters/source/NN_name.py``.
+
+    Raises:
+        SourceError: if it is no text.
     """
-    notebook = jupytext.read(path, fmt="py:percent")
+    try:
+        notebook = jupytext.read(path, fmt="py:percent")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is no text ({error}): restore it with git.") from error
     cells = []
     for cell in notebook.cells:
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else _markdown

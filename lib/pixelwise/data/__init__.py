@@ -10,18 +10,7 @@ import inspect
 
 from pixelwise.lazy import attach
 
-_MODULES = [
-    "archives",
-    "backgrounds",
-    "download",
-    "fashion",
-    "manifest",
-    "pets",
-    "pictures",
-    "scenes",
-    "wardrobe",
-]
-__getattr__, __dir__ = attach(__name__, _MODULES)
+__getattr__, __dir__ = attach(__name__)
 
 DATASETS = {
     "wardrobe": "pixelwise.data.wardrobe",

@@ -10,6 +10,7 @@ so that it counts neither for nor against a model.
 """
 
 import math
+import numbers
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,7 +150,8 @@ class Pets(keras.utils.PyDataset):
         last = first + self.batch_size
         if not self.shuffle:
             last = min(last, len(self.names))
-        if not 0 <= first < last:
+        beyond = self.num_batches is not None and index >= self.num_batches
+        if beyond or not 0 <= first < last:
             raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
         pairs = [self.pair(position) for position in range(first, last)]
         images = np.stack([image for image, _ in pairs]).astype("float32") / 255
@@ -251,7 +253,7 @@ def _check_scale_and_cache(scale, cache):
         raise ValueError(
             f"scale is {scale!r}: give the least and the largest, two positive numbers."
         )
-    if not isinstance(cache, int | float) or not cache >= 0:
+    if not isinstance(cache, numbers.Real) or not cache >= 0:
         raise ValueError(f"cache is {cache!r}: give MiB of memory, 0 or more.")
 
 

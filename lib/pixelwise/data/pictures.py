@@ -201,7 +201,8 @@ def resize_mask(mask, size):
     size = as_size(size)
     if mask.dtype.kind not in "iub" or mask.ndim != 2:
         raise ValueError(
-            f"The mask has dtype {mask.dtype} and shape {mask.shape}: give integers (height, width)."
+            f"The mask has dtype {mask.dtype} and shape {mask.shape}: give integers (height, "
+            "width)."
         )
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)

@@ -2,5 +2,4 @@
 
 from pixelwise.lazy import attach
 
-__all__ = ["backbones", "fcn"]
-__getattr__, __dir__ = attach(__name__, __all__)
+__getattr__, __dir__ = attach(__name__)

@@ -47,7 +47,7 @@ def backbone(name, **options):
     return builders[name](**options)
 
 
-def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=True, input_shape=None):
+def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_shape=None):
     """Builds the MobileNetV2 pyramid (2.2 million parameters).
 
     C1 to C4 are taken where a stage is widest, behind the expansion that opens the next stage
@@ -57,8 +57,8 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=True, input_sha
     Args:
         weights: ``"imagenet"`` loads the embedded weights, ``None`` starts from random ones.
         output_stride: 32, 16 or 8.
-        freeze_bn: ``True`` keeps statistics, scale and shift of batch normalisation as loaded,
-            which small batches need.
+        freeze_bn: ``True`` keeps statistics, scale and shift of batch normalisation as they are,
+            which small batches need; ``None`` does so if weights were loaded.
         input_shape: ``(height, width, 3)``; ``None`` leaves the size open.
 
     Returns:
@@ -93,10 +93,10 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=True, input_sha
         embedded.load(model, "mobilenet_v2_imagenet")
     elif weights is not None:
         raise ValueError(f"weights is {weights!r}: choose 'imagenet' or None.")
-    return _freeze_bn(model) if freeze_bn else model
+    return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
 
 
-def resnet50(weights=None, output_stride=32, freeze_bn=True, input_shape=None):
+def resnet50(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
     """Builds the ResNet-50 v1.5 pyramid (23.5 million parameters).
 
     C1 is the first convolution, C2 to C5 are the outputs of layer1 to layer4 (256, 512, 1,024 and
@@ -141,10 +141,10 @@ def resnet50(weights=None, output_stride=32, freeze_bn=True, input_shape=None):
         state = read_state_dict(weights)
         state = {k: v for k, v in state.items() if not k.startswith("fc.")}
         load_state_dict(model, state, source=str(weights))
-    return _freeze_bn(model) if freeze_bn else model
+    return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
 
 
-def vgg16(weights=None, output_stride=32, freeze_bn=True, input_shape=None):
+def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
     """Builds the VGG16 pyramid of ``keras.applications`` (14.7 million parameters).
 
     C1 to C5 are the outputs of its five poolings (64, 128, 256, 512 and 512 channels), as Long et
@@ -189,6 +189,11 @@ def normalise(pictures):
 def _check_output_stride(output_stride):
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"The output stride is {output_stride!r}: choose one of {OUTPUT_STRIDES}.")
+
+
+def _frozen(freeze_bn, weights):
+    """Whether batch normalisation stays: as asked, or where there is something to keep."""
+    return weights is not None if freeze_bn is None else freeze_bn
 
 
 def _freeze_bn(model):

@@ -26,7 +26,7 @@ def fcn(
     *,
     dropout=0.1,
     fc_channels=None,
-    freeze_bn=True,
+    freeze_bn=None,
     weights="default",
     input_shape=None,
 ):
@@ -40,7 +40,8 @@ def fcn(
         dropout: share of the coarsest features set to 0 in training (the paper: 0.5 on VGG16).
         fc_channels: channels of fc6 and fc7; ``None`` is 4,096 on VGG16, as in the paper, and no
             such layers on the other backbones, which have no fully connected layer but the last.
-        freeze_bn: batch normalisation of the backbone stays as loaded.
+        freeze_bn: ``True`` keeps the batch normalisation of the backbone as it is, ``None`` does so
+            if weights were loaded.
         weights: of the backbone: ``"default"`` (ImageNet for MobileNetV2, none for the others),
             ``None``, or what the backbone's own function takes.
         input_shape: ``(height, width, 3)``; ``None`` leaves the size open.
@@ -123,6 +124,11 @@ class CropTo(layers.Layer):
 
     A picture whose side is no multiple of the stride gives scores that reach beyond its border,
     because each level rounds up.
+
+    With VGG16's 2x2 pools, cell i of a level of stride s is centred on pixel s * i + (s - 1) / 2,
+    where the transposed convolution puts it back. With convolutions padded alike on both sides
+    (MobileNetV2, ResNet-50) it is centred on pixel s * i: the scores lie half a cell too far right
+    and down, in torchvision's FCN as here, and training has to make up for it.
     """
 
     def call(self, inputs):

@@ -65,7 +65,7 @@ def padding_sizes(size, kernel, stride=1, padding="valid", dilation=1):
 
 
 def conv2d_naive(image, kernel, bias=None, stride=1, padding="valid", dilation=1):
-    """Returns the convolution of one picture, with one Python loop a sum of the definition.
+    """Returns the convolution of one picture, by the sums of the definition.
 
     Args:
         image: float array ``(height, width, in_channels)``.

@@ -86,12 +86,11 @@ class SegmentationCrossEntropy(keras.losses.Loss):
                 "The loss needs labels (batch, height, width) and logits (batch, height, width, "
                 f"classes), but got labels {tuple(labels)} and logits {tuple(logits)}."
             )
-        for a, b in zip(labels, logits[:3], strict=True):
-            if a is not None and b is not None and a != b:
-                raise ValueError(
-                    f"Labels {tuple(labels)} and logits {tuple(logits)} differ in batch, height or "
-                    "width: upsample the logits to the size of the mask."
-                )
+        if not _alike(labels, logits[:3]):
+            raise ValueError(
+                f"Labels {tuple(labels)} and logits {tuple(logits)} differ in batch, height or "
+                "width: upsample the logits to the size of the mask."
+            )
         if self.class_weights is not None and len(self.class_weights) != logits[-1]:
             raise ValueError(
                 f"Got {len(self.class_weights)} class weights for {logits[-1]} classes: "
@@ -101,6 +100,12 @@ class SegmentationCrossEntropy(keras.losses.Loss):
     def get_config(self):
         config = super().get_config()
         return {**config, "void": self.void, "class_weights": self.class_weights}
+
+
+def _alike(one, other):
+    """Returns whether two shapes are the same, as far as a compiled graph knows them."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(a == b for a, b in pairs if None not in (a, b))
 
 
 def log_softmax(logits):
@@ -216,7 +221,7 @@ def soft_dice(probabilities, targets, axis=(0, 1, 2), smooth=1e-6):
 def _overlap(probabilities, targets, axis):
     p = ops.convert_to_tensor(probabilities)
     t = ops.cast(targets, p.dtype)
-    if p.shape != t.shape:
+    if not _alike(p.shape, t.shape):
         raise ValueError(
             f"The probabilities have the shape {tuple(p.shape)} and the targets {tuple(t.shape)}: "
             "give one-hot targets of the same shape."
