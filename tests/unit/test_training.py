@@ -241,7 +241,7 @@ def test_narrow_floats_survive_a_round_trip(tmp_path, policy):
 
 
 @pytest.mark.parametrize("at", ["step", "validation"])
-def test_ctrl_c_saves_the_state_and_is_raised(tmp_path, at):
+def test_ctrl_c_saves_the_state_and_is_raised(tmp_path, at, request):
     class Interrupting(Numbered):
         def __getitem__(self, index):
             if at == "step" and index == 9:
@@ -257,6 +257,9 @@ def test_ctrl_c_saves_the_state_and_is_raised(tmp_path, at):
 
     calls = []
     options = {"directory": tmp_path, "validate": validate, "validate_every": 8, "ema": 0.5}
+    # A shell starts its background jobs with Ctrl-C ignored, and so would this test.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, outside))
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         run(model_of_targets(0.1), Interrupting(), 20, **options)
