@@ -171,7 +171,7 @@ def stream(text, name="stdout"):
             new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}}),
             "a widget",
         ),
-        (new_output("execute_result", data={"text/html": "<b>/root/x</b>"}), "a path"),
+        (new_output("execute_result", data={"text/html": "<b>/home/reader/x</b>"}), "a path"),
     ],
 )
 def test_unfit_outputs_are_found(output, what):
