@@ -16,6 +16,9 @@ DATASETS = {
     "wardrobe": "pixelwise.data.wardrobe",
     "fashion": "pixelwise.data.fashion",
     "oxford_pets": "pixelwise.data.pets",
+    "voc2012": "pixelwise.data.voc",
+    "camvid": "pixelwise.data.camvid",
+    "folder": "pixelwise.data.folder",
 }
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-from pixelwise.data.download import BLOCK, NO_SPACE, DownloadError, NoSpace
+from pixelwise.data.download import BLOCK, NO_SPACE, DownloadError, NoSpace, download
 
 UNREADABLE = (
     EOFError,
@@ -37,6 +37,37 @@ class UnsafeArchive(DownloadError):
 
 class DamagedArchive(DownloadError):
     """An archive that cannot be read to its end."""
+
+
+class Archive(NamedTuple):
+    """One file of an official set: address, bytes, MD5, and the folder inside."""
+
+    url: str
+    size: int
+    md5: str
+    folder: str
+
+
+def fetch(root, archives):
+    """Downloads and unpacks what is not there yet; interrupted, it resumes.
+
+    Args:
+        root: ``Path`` of the folder that gets the archives and their folders. Archives put there
+            by hand are used, and stay.
+        archives: ``Archive`` tuples.
+
+    Returns:
+        The ``Path`` of the folder.
+
+    Raises:
+        pixelwise.data.download.DownloadError: if the download or an archive goes wrong.
+    """
+    for archive in archives:
+        if not (root / archive.folder).is_dir():
+            file = root / archive.url.rsplit("/", 1)[-1]
+            download(archive.url, file, size=archive.size, md5=archive.md5)
+            unpack(file, root / archive.folder, inside=archive.folder)
+    return root
 
 
 def unpack(archive, folder, *, inside=None):

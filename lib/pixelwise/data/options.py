@@ -2,6 +2,7 @@
 
 import inspect
 
+import keras
 import numpy as np
 
 from pixelwise.results import nearest
@@ -24,18 +25,24 @@ def check(kind, batch_size, num_batches, seed, others):
     """
     for name in others:
         if name not in OF_KERAS:
-            named = inspect.Parameter.POSITIONAL_OR_KEYWORD
-            own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is named]
-            raise ValueError(
-                f"{kind.__name__} has no option {name!r}: {nearest(name, [*own, *OF_KERAS])}."
-            )
-    _whole("batch_size", batch_size, 1)
+            known = [*_own(kind), *OF_KERAS]
+            raise ValueError(f"{kind.__name__} has no option {name!r}: {nearest(name, known)}.")
+    whole("batch_size", batch_size, 1)
     if num_batches is not None:
-        _whole("num_batches", num_batches, 1)
+        whole("num_batches", num_batches, 1)
     if seed is not None:
-        _whole("seed", seed, 0)
+        whole("seed", seed, 0)
 
 
-def _whole(name, value, least):
+def _own(kind):
+    """Returns the names of the options of a data set and of those that it is built on."""
+    named = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    kinds = kind.__mro__[: kind.__mro__.index(keras.utils.PyDataset)]
+    found = [p for k in kinds for p in inspect.signature(k).parameters.values() if p.kind is named]
+    return list(dict.fromkeys(p.name for p in found))
+
+
+def whole(name, value, least):
+    """Refuses an option that is no whole number, or less than the least."""
     if not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")

@@ -9,33 +9,22 @@ to fit inside the frame with nothing cut and nothing distorted, and what surroun
 so that it counts neither for nor against a model.
 """
 
-import math
-import numbers
+import functools
 from pathlib import Path
-from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from pixelwise import paths
-from pixelwise.data import options, pictures
-from pixelwise.data.archives import unpack
-from pixelwise.data.download import download as download_file
+from pixelwise.data import listing, pictures
+from pixelwise.data.archives import Archive
+from pixelwise.data.archives import fetch as fetch_archives
+from pixelwise.data.paired import Paired
 
 CLASSES = ("background", "pet")
 SPLITS = {"train": "trainval", "trainval": "trainval", "test": "test"}
 # From the trimap's values to ours; -1 marks values that no trimap has.
 FROM_TRIMAP = np.full(256, -1, "int16")
 FROM_TRIMAP[[1, 2, 3]] = 1, 0, pictures.VOID
-
-
-class Archive(NamedTuple):
-    """One file of the official set: address, bytes, MD5, and the folder inside."""
-
-    url: str
-    size: int
-    md5: str
-    folder: str
 
 
 _SERVER = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
@@ -65,15 +54,10 @@ def fetch(root=None, archives=None):
         pixelwise.data.download.DownloadError: if the download or the archive goes wrong.
     """
     root = _default_root() if root is None else Path(root)
-    for archive in ARCHIVES if archives is None else archives:
-        if not (root / archive.folder).is_dir():
-            file = root / archive.url.rsplit("/", 1)[-1]
-            download_file(archive.url, file, size=archive.size, md5=archive.md5)
-            unpack(file, root / archive.folder, inside=archive.folder)
-    return root
+    return fetch_archives(root, ARCHIVES if archives is None else archives)
 
 
-class Pets(keras.utils.PyDataset):
+class Pets(Paired):
     """Batches of pets; batch ``i`` is the same whenever it is asked for.
 
     Args:
@@ -117,79 +101,25 @@ class Pets(keras.utils.PyDataset):
     ):
         if split not in SPLITS:
             raise ValueError(f"The pets have no split {split!r}: choose 'trainval' or 'test'.")
-        options.check(Pets, batch_size, num_batches, seed, kwargs)
-        _check_scale_and_cache(scale, cache)
-        kwargs.setdefault("workers", 2)
-        kwargs.setdefault("max_queue_size", 8)
-        super().__init__(**kwargs)
         self.split = SPLITS[split]
-        self.size = pictures.as_size(size)
-        self.batch_size = batch_size
-        self.seed = seed
         self.root = _default_root() if root is None else Path(root)
-        self.augment = self.split == "trainval" if augment is None else augment
-        self.shuffle = self.split == "trainval" if shuffle is None else shuffle
-        self.scale = scale
-        self.names = _select(_read_list(self.root, self.split), breeds, self.split)
-        _check_files(self.root, self.names)
-        if num_batches is None and not self.shuffle:
-            num_batches = math.ceil(len(self.names) / batch_size)
-        self._num_batches = num_batches
-        self.classes = CLASSES
-        self.num_classes = len(CLASSES)
-        self._cache = {}
-        self._room = cache * 2**20
-
-    @property
-    def num_batches(self):
-        return self._num_batches
-
-    def __getitem__(self, index):
-        """Returns batch ``index``: images float32 (b, h, w, 3) in [0, 1], masks int32 (b, h, w)."""
-        first = index * self.batch_size
-        last = first + self.batch_size
-        if not self.shuffle:
-            last = min(last, len(self.names))
-        beyond = self.num_batches is not None and index >= self.num_batches
-        if beyond or not 0 <= first < last:
-            raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
-        pairs = [self.pair(position) for position in range(first, last)]
-        images = np.stack([image for image, _ in pairs]).astype("float32") / 255
-        return images, np.stack([mask for _, mask in pairs]).astype("int32")
-
-    def pair(self, position):
-        """Returns the pair at one position of the (endless, when shuffled) sequence of pictures.
-
-        Args:
-            position: 0, 1, ...; batch ``i`` begins at ``i * batch_size``.
-
-        Returns:
-            uint8 image ``(height, width, 3)`` and uint8 mask ``(height, width)``.
-        """
-        times, place = divmod(position, len(self.names))
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, 0, times]).permutation(len(self.names))
-            place = order[place]
-        image, mask = self._small(self.names[place])
-        if self.augment:
-            rng = np.random.default_rng([self.seed, 1, position])
-            return pictures.augment_pair(image, mask, self.size, rng, scale=self.scale)
-        return image, mask
-
-    def _small(self, name):
-        """Reads a pair at the size it is used at, the largest one if it is augmented."""
-        if name in self._cache:
-            return self._cache[name]
-        image, mask = read_pair(self.root, name)
-        if self.augment:
-            factor = min(1.0, self.scale[1] * pictures.fit(image.shape, self.size))
-            image, mask = pictures.scale_pair(image, mask, factor)
-        else:
-            image, mask = pictures.letterbox_pair(image, mask, self.size)
-        if image.nbytes + mask.nbytes <= self._room:
-            self._room -= image.nbytes + mask.nbytes
-            self._cache[name] = image, mask
-        return image, mask
+        names = _select(_read_list(self.root, self.split), breeds, self.split)
+        _check_files(self.root, names)
+        super().__init__(
+            names,
+            functools.partial(read_pair, self.root),
+            CLASSES,
+            self.split == "trainval",
+            size=size,
+            batch_size=batch_size,
+            seed=seed,
+            augment=augment,
+            shuffle=shuffle,
+            num_batches=num_batches,
+            scale=scale,
+            cache=cache,
+            **kwargs,
+        )
 
 
 def load(split="trainval", *, download=False, root=None, **options):
@@ -248,15 +178,6 @@ def breed(name):
     return name.rpartition("_")[0]
 
 
-def _check_scale_and_cache(scale, cache):
-    if np.shape(scale) != (2,) or not 0 < scale[0] <= scale[1]:
-        raise ValueError(
-            f"scale is {scale!r}: give the least and the largest, two positive numbers."
-        )
-    if not isinstance(cache, numbers.Real) or not cache >= 0:
-        raise ValueError(f"cache is {cache!r}: give MiB of memory, 0 or more.")
-
-
 def _default_root():
     return paths.cache_dir() / "oxford_pets"
 
@@ -270,12 +191,7 @@ def _read_list(root, split):
             "(--data-root of 'pixelwise train'), a folder with images/ and annotations/ in the "
             "official layout."
         )
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is damaged ({error}): unpack the archives again.") from error
-    lines = (line.split() for line in text.splitlines())
-    names = [words[0] for words in lines if words and not words[0].startswith("#")]
+    names = [line.split()[0] for line in listing.read_lines(file)]
     if not names:
         raise ValueError(f"The split {split!r} is empty: {file} names no picture.")
     return names
@@ -300,11 +216,5 @@ def _select(names, breeds, split):
 def _check_files(root, names):
     """Checks that every picture that a list names is there, and its trimap."""
     for folder, ending in (("images", ".jpg"), ("annotations/trimaps", ".png")):
-        there = {file.name for file in (root / folder).glob(f"*{ending}")}
-        missing = [name + ending for name in names if name + ending not in there]
-        if missing:
-            raise ValueError(
-                f"{root / folder} misses {missing[0]}"
-                + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-                + ", which the list names: unpack the archives again, or take the line out."
-            )
+        there = {file.stem for file in (root / folder).glob(f"*{ending}")}
+        listing.check_listed(names, there, root / folder, ending)

@@ -15,6 +15,7 @@ VOID = 255
 PADDING = (124, 116, 104)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 INTEGER_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
+COLOUR_MODES = ("1", "L", "P", "LA", "PA", "RGB", "RGBA")
 
 
 class DamagedPicture(ValueError):
@@ -65,8 +66,33 @@ def read_mask(path):
             f"The mask {path} has pixels of mode {picture.mode}, not one integer a pixel: save "
             "class numbers as a grey or palette PNG."
         )
-    mask = np.array(picture)
-    return mask.astype("uint8" if mask.dtype in (np.uint8, np.bool_) else "int32")
+    return _numbers(picture)
+
+
+def read_coded(path, shown=False):
+    """Reads a mask as it is coded: one integer a pixel, or one colour a pixel.
+
+    Args:
+        path: a file in a format without loss, as PNG.
+        shown: ``True`` reads grey and palette pictures too by the colours that they show.
+
+    Returns:
+        uint8 or int32 ``(height, width)``, as ``read_mask``; or uint8 ``(height, width, 3)``, RGB,
+        whose transparency is passed over.
+
+    Raises:
+        DamagedPicture: if the file is missing, cut or not a picture.
+        ValueError: if the file holds fractions, or more than eight bits where colours are read.
+    """
+    picture = _open(path)
+    if picture.mode in INTEGER_MODES and not shown:
+        return _numbers(picture)
+    if picture.mode not in COLOUR_MODES:
+        raise ValueError(
+            f"The mask {path} has pixels of mode {picture.mode}: save it with eight bits a "
+            "channel, as a grey, palette or RGB PNG."
+        )
+    return np.array(picture.convert("RGBA"))[..., :3]
 
 
 def check_pair(image, mask, num_classes, void=VOID, name="this pair"):
@@ -147,15 +173,15 @@ def check_batch(images, smallest=1):
     return images.astype("float32", copy=False)
 
 
-def as_size(size):
-    """Returns ``(height, width)`` from a side in pixels or a pair.
+def as_size(size, name="size"):
+    """Returns ``(height, width)`` from a side in pixels or a pair; ``name`` is for the sentence.
 
     Raises:
         ValueError: if it is neither one nor two positive integers.
     """
     pair = (size, size) if np.ndim(size) == 0 else tuple(size)
     if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in pair):
-        raise ValueError(f"size is {size!r}: give a side in pixels, or (height, width).")
+        raise ValueError(f"{name} is {size!r}: give a side in pixels, or (height, width).")
     return int(pair[0]), int(pair[1])
 
 
@@ -326,6 +352,12 @@ def _open(path):
             f"The picture {path} is damaged ({error}): download it again, or take it out of the "
             "list."
         ) from error
+
+
+def _numbers(picture):
+    """Returns the integers of a grey or palette picture."""
+    mask = np.array(picture)
+    return mask.astype("uint8" if mask.dtype in (np.uint8, np.bool_) else "int32")
 
 
 def _from_deep(values, path):

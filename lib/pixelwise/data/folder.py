@@ -1,0 +1,244 @@
+"""Your own pictures: a folder with pictures, a folder with masks and a small table of classes.
+
+Thirty photographs and what a labelling tool made of them are enough::
+
+    leaves/
+        images/    a.jpg  b.JPG  c.png ...
+        masks/     a.png  b.png  c.png ...
+        classes.csv
+
+    background,0
+    leaf,1
+
+    train = pixelwise.data.load("folder", "train", root="leaves", size=128)
+    test = pixelwise.data.load("folder", "test", root="leaves", size=128)
+    model = pixelwise.models.fcn.fcn(train.num_classes)
+    model.compile("adam", pixelwise.nn.losses.SegmentationCrossEntropy())
+    pixelwise.training.fit(model, train, steps=300)
+    print(pixelwise.metrics.segmentation.evaluate(model, test))
+
+A mask has the name of its picture and is a grey or palette PNG with class numbers, or has a colour
+for each class; ``class_table`` says how the table is written.
+"""
+
+import numbers
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from pixelwise.data import class_table, listing, options
+from pixelwise.data.paired import PairedFiles
+
+PARTS = ("train", "val", "test")
+SPLITS = {part: (part,) for part in PARTS} | {
+    "validation": ("val",),
+    "trainval": ("train", "val"),
+    "all": PARTS,
+}
+LISTS = {
+    "train": ("train.txt",),
+    "val": ("val.txt", "valid.txt", "validation.txt"),
+    "test": ("test.txt",),
+}
+TABLES = ("classes.csv", "classes.txt")
+LOSSY = (".jpg", ".jpeg")
+
+
+class Folder(PairedFiles):
+    """Batches of your own pictures.
+
+    Where there are lists ``train.txt``, ``val.txt`` or ``test.txt`` beside the folders, which name
+    a picture a line, they say which picture belongs to which split. Otherwise the split is drawn,
+    the same one each time; write lists to keep it when pictures are added.
+
+    Args:
+        split: ``"train"``, ``"val"`` (also ``"validation"``), ``"test"``, ``"trainval"`` or
+            ``"all"``.
+        root: the folder that holds the folders of pictures and masks.
+        images: name of the folder of pictures, of any kind that Pillow reads.
+        masks: name of the folder of masks, in a format without loss.
+        mask_tail: what a mask's name has after its picture's, as ``"_mask"``.
+        classes: file of the table of classes, relative to ``root``; or a list of names, numbered
+            from 0; ``None`` is ``classes.csv`` or ``classes.txt``.
+        void: number of pixels without a label; ``None`` is that of the class ``void`` in the table,
+            else 255 unless a class has it.
+        val: fraction of the pictures for val, where there are no lists.
+        test: the same for test.
+        split_seed: another seed draws another split.
+        **others: of ``paired.Paired``: ``size``, ``batch_size``, ``seed``, ``augment``...;
+            ``train`` and ``trainval`` are to train on.
+
+    Attributes:
+        classes: the names of the classes, in the order of the table's numbers or colours.
+
+    Raises:
+        ValueError: if an option is wrong, a folder or a list is missing, a picture has no mask or a
+            mask no picture, the table cannot be read, or the split is empty; while batches are
+            made, if a picture is damaged or a mask does not belong to it.
+
+    Chapter: 03_deeplab.
+    """
+
+    def __init__(
+        self,
+        split="train",
+        root=None,
+        images="images",
+        masks="masks",
+        mask_tail="",
+        classes=None,
+        void=None,
+        val=0.15,
+        test=0.15,
+        split_seed=0,
+        **others,
+    ):
+        if split not in SPLITS:
+            raise ValueError(
+                f"A folder has no split {split!r}: choose one of {', '.join(map(repr, SPLITS))}."
+            )
+        if root is None:
+            raise ValueError(
+                "The data set 'folder' needs root= (--data-root of 'pixelwise train'): a folder "
+                "with images/, masks/ and a table classes.csv."
+            )
+        self.split = "val" if split == "validation" else split
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise ValueError(f"There is no folder {root}: check the name given as root.")
+        names, legend = _read_classes(self.root, classes, void)
+        pairs = _Pairs(self.root, images, masks, mask_tail)
+        lists = _lists(self.root)
+        parts = pairs.listed(lists) if lists else pairs.drawn(val, test, split_seed)
+        files = pairs.files(_select(parts, split, self.root))
+        if not files:
+            raise ValueError(
+                f"The split {split!r} is empty: none of the {len(pairs.images)} pictures in "
+                f"{pairs.image_folder} is for it."
+            )
+        super().__init__(files, legend, names, self.split in ("train", "trainval"), **others)
+
+
+def load(split="train", **others):
+    """Loads one split of your own pictures.
+
+    Args:
+        split: see ``Folder``.
+        **others: of ``Folder``.
+
+    Returns:
+        A ``Folder``, batches of images float32 ``(b, h, w, 3)`` in [0, 1] and masks int32
+        ``(b, h, w)``.
+
+    Raises:
+        ValueError: as ``Folder``.
+    """
+    return Folder(split, **others)
+
+
+class _Pairs:
+    """The pictures and masks of a folder by name, and how they are split."""
+
+    def __init__(self, root, images, masks, tail):
+        self.image_folder, self.mask_folder, self.tail = root / images, root / masks, tail
+        self.images = listing.pictures_in(self.image_folder)
+        self.masks = listing.pictures_in(self.mask_folder, tail)
+        lossy = [file for file in self.masks.values() if file.suffix.lower() in LOSSY]
+        if lossy:
+            raise ValueError(
+                f"The mask {lossy[0]} is a JPEG, whose compression changes numbers and colours: "
+                "export the masks again as PNG."
+            )
+
+    def listed(self, lists):
+        """Returns the names of each part that has a list."""
+        parts = {}
+        for part, file in lists.items():
+            parts[part] = [self._name(line) for line in listing.read_lines(file)]
+            listing.check_listed(
+                parts[part], self.images, self.image_folder, by=file.name, advice="put it there"
+            )
+        for part in ("val", "test"):
+            both = sorted({*parts.get("train", ())} & {*parts.get(part, ())})
+            if both:
+                raise ValueError(
+                    f"{lists['train']} and {lists[part].name} both name {both[0]}: a picture that "
+                    "was trained on measures nothing, so take it out of one."
+                )
+        return parts
+
+    def _name(self, line):
+        """Returns the picture that a line means: a name, a file, its path, or paths of a pair."""
+        for text in (line, line.split()[0]):
+            path = PurePosixPath(text.replace("\\", "/"))
+            stem = path.stem if path.suffix.lower() in listing.ENDINGS else path.name
+            for name in (path.name, stem):
+                if name in self.images:
+                    return name
+        return line
+
+    def drawn(self, val, test, seed):
+        """Returns the names of each part of a random split, the same for the same seed."""
+        listing.check_partners(self.images, self.masks, self.mask_folder, self.tail)
+        listing.check_partners(
+            self.masks, self.images, self.image_folder, kind="mask", partner="picture"
+        )
+        fractions = {"val": val, "test": test}
+        for part, fraction in fractions.items():
+            if not isinstance(fraction, numbers.Real) or not 0 <= fraction < 1:
+                raise ValueError(f"{part} is {fraction!r}: give a fraction, at least 0, below 1.")
+        options.whole("split_seed", seed, 0)
+        order = np.random.default_rng(seed).permutation(list(self.images)).tolist()
+        parts = {}
+        for part, fraction in fractions.items():
+            count = max(1, round(fraction * len(self.images))) if fraction else 0
+            parts[part], order = sorted(order[:count]), order[count:]
+        return parts | {"train": sorted(order)}
+
+    def files(self, names):
+        """Returns the paths of picture and mask of some names."""
+        chosen = {name: self.images[name] for name in names}
+        listing.check_partners(chosen, self.masks, self.mask_folder, self.tail)
+        return {name: (image, self.masks[name]) for name, image in chosen.items()}
+
+
+def _lists(root):
+    """Returns the lists that there are, by part."""
+    found = {}
+    for part, names in LISTS.items():
+        files = [root / name for name in names if (root / name).is_file()]
+        if len(files) > 1:
+            raise ValueError(f"{root} has both {files[0].name} and {files[1].name}: keep one.")
+        if files:
+            found[part] = files[0]
+    return found
+
+
+def _select(parts, split, root):
+    """Returns the names of a split: of one part, of two, or of all that there are."""
+    if split == "all":
+        return sorted(name for names in parts.values() for name in names)
+    for part in SPLITS[split]:
+        if part not in parts:
+            raise ValueError(
+                f"The split {split!r} needs {LISTS[part][0]}, since {root} has lists, but not this "
+                'one: add it, or take another split; a recipe says so as test = { split = "val" }.'
+            )
+    return [name for part in SPLITS[split] for name in parts[part]]
+
+
+def _read_classes(root, classes, void):
+    """Returns the names of the classes and the legend of the masks."""
+    if isinstance(classes, list | tuple):
+        return class_table.from_names(classes, void)
+    if classes is not None:
+        return class_table.read(root / classes, void)
+    files = [root / name for name in TABLES if (root / name).is_file()]
+    if len(files) > 1:
+        raise ValueError(f"{root} has both {' and '.join(TABLES)}: keep one.")
+    if not files:
+        raise ValueError(
+            f"{root} has no table of classes: write classes.csv with a line for each class, as "
+            "'background,0' and 'leaf,1', or pass classes=, a list of names."
+        )
+    return class_table.read(files[0], void)
