@@ -9,10 +9,14 @@ import keras
 import numpy as np
 
 from pixelwise import batches, runstate
+from pixelwise.nn.normalisation import update_batch_norm
 
 # Keras reports the mean loss since the last reset; a reset after so many steps keeps the loss of
 # a single step, which is a difference of two such means, exact to about six digits.
 RESET_EVERY = 50
+# Batches over which free batch normalisation is averaged again for an average of the weights; in a
+# shorter run, as many as it has steps.
+STATISTICS_BATCHES = 40
 
 
 class Loop(keras.callbacks.Callback):
@@ -24,7 +28,7 @@ class Loop(keras.callbacks.Callback):
 
     def __init__(self, data, start, steps, history, display, keeper, validate, validate_every):
         super().__init__()
-        self.start, self.steps = start, steps
+        self.data, self.start, self.steps = data, start, steps
         self.history, self.display, self.keeper = history, display, keeper
         self.validate, self.validate_every = validate, validate_every
         self.interrupt = Interrupt()
@@ -42,6 +46,20 @@ class Loop(keras.callbacks.Callback):
             snapshot = runstate.collect(model)
             self._measure(model, self.start, snapshot)
             self.keeper.save(self.history, self.start, snapshot)
+
+    def use_average(self, model):
+        """Gives the model the average of its weights, if the optimizer keeps one."""
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        if optimizer.use_ema:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+            first = batches.View(self.data, 0, min(STATISTICS_BATCHES, self.steps))
+            update_batch_norm(
+                model,
+                (
+                    keras.utils.unpack_x_y_sample_weight(first[k])[0]
+                    for k in range(first.num_batches)
+                ),
+            )
 
     def on_train_batch_begin(self, batch, logs=None):
         if batch == 0 and self.start:
@@ -89,9 +107,9 @@ class Loop(keras.callbacks.Callback):
 
     def _measure(self, model, step, snapshot):
         """Validates with the averaged weights, and puts the running ones back."""
-        model.optimizer.finalize_variable_values(model.trainable_weights)
         try:
             with self.interrupt.immediate():
+                self.use_average(model)
                 values = self.validate(model)
         except KeyboardInterrupt:
             self.keeper.save(self.history, step, snapshot)

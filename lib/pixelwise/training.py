@@ -79,6 +79,8 @@ def fit(
         ema: momentum of the exponential moving average of the weights in [0, 1), which the
             optimizer keeps; the model has the average at the end. Runs shorter than
             ``10 / (1 - ema)`` steps use a smaller momentum, so that the average spans a tenth.
+            Free batch normalisation then gets the statistics of the averaged weights, from the
+            first batches of the data (at most ``loop.STATISTICS_BATCHES``).
         resume: go on from the saved state if there is one; False starts again.
         save_every: seconds between two savings of the state.
         show: "auto" (a live figure in a notebook, a bar in a terminal), True or False.
@@ -124,8 +126,8 @@ def fit(
             watch.catch_up(model)
             if start < steps:
                 _run(model, View(data, start, steps), watch)
-            else:
-                model.optimizer.finalize_variable_values(model.trainable_weights)
+            if watch.diverged is None and not watch.interrupt.requested:
+                watch.use_average(model)
         if watch.diverged is not None:
             raise _diverged(*watch.diverged, model, path)
         if watch.interrupt.requested:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pixelwise.nn import upsampling
 from pixelwise.nn.upsampling import (
     BilinearInitializer,
     bilinear_kernel,
@@ -68,3 +69,21 @@ def test_a_stride_that_is_no_positive_whole_number(stride):
 def test_a_kernel_that_cannot_be_bilinear(shape):
     with pytest.raises(ValueError, match="as many filters as there are input channels"):
         BilinearInitializer()(shape)
+
+
+@pytest.mark.parametrize("size", [(9, 14), (3, 30), (5, 7), (2, 3), (1, 1)])
+def test_resizing_in_a_running_graph_is_keras_resize(size):
+    """Sizes that only the running graph knows take another way to the same numbers."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype("float32")
+    expected = ops.convert_to_numpy(ops.image.resize(x, size, interpolation="bilinear"))
+    late = upsampling.resize_bilinear(x, [ops.convert_to_tensor(n) for n in size])
+    np.testing.assert_allclose(ops.convert_to_numpy(late), expected, atol=1e-6)
+    assert upsampling.resize_bilinear(x, size).shape == expected.shape
+
+
+def test_resizing_by_hand():
+    row = np.array([0.0, 4.0], "float32").reshape(1, 1, 2, 1)
+    # Centres of four cells in two: 0.25, 0.75, 1.25, 1.75, less 0.5: -0.25, 0.25, 0.75, 1.25.
+    for size in ((1, 4), (ops.convert_to_tensor(1), ops.convert_to_tensor(4))):
+        resized = ops.convert_to_numpy(upsampling.resize_bilinear(row, size)).ravel()
+        assert resized.tolist() == [0, 1, 3, 4]

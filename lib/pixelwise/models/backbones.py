@@ -15,12 +15,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from pixelwise.nn.atrous import conv_bn
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_OFFSET = (-123.68, -116.779, -103.939)  # minus the mean of red, green and blue in [0, 255]
 OUTPUT_STRIDES = (8, 16, 32)
-BATCH_NORM_EPSILON = 1e-5  # PyTorch's; Keras' default is 1e-3
-BATCH_NORM_MOMENTUM = 0.9  # what PyTorch calls 0.1
 
 # Expansion, channels, blocks, stride: table 2 of Sandler et al. 2018.
 MOBILENET_V2_STAGES = (
@@ -35,19 +35,21 @@ MOBILENET_V2_STAGES = (
 RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width, blocks
 
 
-def backbone(name, **options):
-    """Builds a backbone by name: ``"mobilenet_v2"``, ``"resnet50"`` or ``"vgg16"``.
+def backbone(kind, **options):
+    """Builds a backbone of a kind: ``"mobilenet_v2"``, ``"resnet50"`` or ``"vgg16"``.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the kind is unknown.
     """
     builders = {"mobilenet_v2": mobilenet_v2, "resnet50": resnet50, "vgg16": vgg16}
-    if name not in builders:
-        raise ValueError(f"There is no backbone {name!r}: choose one of {', '.join(builders)}.")
-    return builders[name](**options)
+    if kind not in builders:
+        raise ValueError(f"There is no backbone {kind!r}: choose one of {', '.join(builders)}.")
+    return builders[kind](**options)
 
 
-def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_shape=None):
+def mobilenet_v2(
+    weights="imagenet", output_stride=32, freeze_bn=None, input_shape=None, name="mobilenet_v2"
+):
     """Builds the MobileNetV2 pyramid (2.2 million parameters).
 
     C1 to C4 are taken where a stage is widest, behind the expansion that opens the next stage
@@ -60,6 +62,7 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_sha
         freeze_bn: ``True`` keeps statistics, scale and shift of batch normalisation as they are,
             which small batches need; ``None`` does so if weights were loaded.
         input_shape: ``(height, width, 3)``; ``None`` leaves the size open.
+        name: of the model.
 
     Returns:
         ``keras.Model``, see the head of this file.
@@ -70,7 +73,7 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_sha
     _check_output_stride(output_stride)
     pictures = keras.Input(input_shape or (None, None, 3), name="pictures")
     x = normalise(pictures)
-    x = _conv_bn(x, 32, 3, "features-0-0", "features-0-1", stride=2, activation="relu6")
+    x = conv_bn(x, 32, 3, "features-0-0", "features-0-1", stride=2, activation="relu6")
     levels, stride, dilation, block = {}, 2, 1, 1
     for expansion, channels, repeats, stage_stride in MOBILENET_V2_STAGES:
         for repeat in range(repeats):
@@ -85,8 +88,8 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_sha
             dilation *= step // taken
             stride *= taken
             block += 1
-    levels["C5"] = _conv_bn(x, 1280, 1, "features-18-0", "features-18-1", activation="relu6")
-    model = keras.Model(pictures, levels, name="mobilenet_v2")
+    levels["C5"] = conv_bn(x, 1280, 1, "features-18-0", "features-18-1", activation="relu6")
+    model = keras.Model(pictures, levels, name=name)
     if weights == "imagenet":
         from pixelwise.weights import embedded
 
@@ -96,29 +99,42 @@ def mobilenet_v2(weights="imagenet", output_stride=32, freeze_bn=None, input_sha
     return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
 
 
-def resnet50(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
+def resnet50(
+    weights=None,
+    output_stride=32,
+    freeze_bn=None,
+    input_shape=None,
+    name="resnet50",
+    multi_grid=None,
+):
     """Builds the ResNet-50 v1.5 pyramid (23.5 million parameters).
 
     C1 is the first convolution, C2 to C5 are the outputs of layer1 to layer4 (256, 512, 1,024 and
     2,048 channels).
 
     Args:
-        weights: ``None``, or the path of torchvision's ``resnet50-*.pth`` (reading it needs
-            PyTorch once).
+        weights: ``"imagenet"``, torchvision's (98 MB, downloaded and converted once, which needs
+            PyTorch), the path of a ``.pth`` file of the network, or ``None``.
         output_stride: 32, 16 or 8; torchvision's dilations.
         freeze_bn: as for ``mobilenet_v2``.
         input_shape: as for ``mobilenet_v2``.
+        name: of the model.
+        multi_grid: three whole numbers by which the dilations of the three blocks of layer4 are
+            multiplied, ``(1, 2, 4)`` in DeepLabV3; ``None`` keeps torchvision's dilations, whose
+            first block has that of the stage before.
 
     Returns:
         ``keras.Model``, see the head of this file.
 
     Raises:
-        ValueError: if the output stride is unknown or the weights do not fit.
+        ValueError: if the output stride or the multi-grid is not possible, or the weights do not
+            fit.
     """
     _check_output_stride(output_stride)
+    _check_multi_grid(multi_grid, output_stride)
     pictures = keras.Input(input_shape or (None, None, 3), name="pictures")
     x = normalise(pictures)
-    x = _conv_bn(x, 64, 7, "conv1", "bn1", stride=2, activation="relu")
+    x = conv_bn(x, 64, 7, "conv1", "bn1", stride=2, activation="relu")
     levels = {"C1": x}
     # The pool's border must never win: ReLU leaves nothing below the zeros that are padded.
     x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)
@@ -129,22 +145,24 @@ def resnet50(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
         taken = step if stride * step <= output_stride else 1
         stride *= taken
         for block in range(blocks):
-            name = f"layer{number}-{block}"
-            x = _bottleneck(x, width, taken if block == 0 else 1, dilation, block == 0, name)
+            place = f"layer{number}-{block}"
+            if multi_grid is not None and number == len(RESNET50_STAGES):
+                rate = dilation * (step // taken if block == 0 else 1) * multi_grid[block]
+            else:
+                rate = dilation
+            x = _bottleneck(x, width, taken if block == 0 else 1, rate, block == 0, place)
             if block == 0:
                 dilation *= step // taken
         levels[f"C{number + 1}"] = x
-    model = keras.Model(pictures, levels, name="resnet50")
+    model = keras.Model(pictures, levels, name=name)
     if weights is not None:
-        from pixelwise.weights import load_state_dict, read_state_dict
+        from pixelwise.weights import published
 
-        state = read_state_dict(weights)
-        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
-        load_state_dict(model, state, source=str(weights))
+        published.load(model, "resnet50", weights, leave_out=("fc.",))
     return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
 
 
-def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
+def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None, name="vgg16"):
     """Builds the VGG16 pyramid of ``keras.applications`` (14.7 million parameters).
 
     C1 to C5 are the outputs of its five poolings (64, 128, 256, 512 and 512 channels), as Long et
@@ -156,6 +174,7 @@ def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
         output_stride: 32 only; a dilated VGG is DeepLab v1, the next chapter.
         freeze_bn: without effect, for the sake of one signature.
         input_shape: as for ``mobilenet_v2``.
+        name: of the model.
 
     Returns:
         ``keras.Model``, see the head of this file.
@@ -176,7 +195,7 @@ def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None):
             levels[f"C{len(levels) + 1}"] = x
         else:
             x = layer(x)
-    return keras.Model(pictures, levels, name="vgg16")
+    return keras.Model(pictures, levels, name=name)
 
 
 def normalise(pictures):
@@ -191,6 +210,21 @@ def _check_output_stride(output_stride):
         raise ValueError(f"The output stride is {output_stride!r}: choose one of {OUTPUT_STRIDES}.")
 
 
+def _check_multi_grid(multi_grid, output_stride):
+    if multi_grid is None:
+        return
+    blocks = RESNET50_STAGES[-1][1]
+    if len(tuple(multi_grid)) != blocks or any(
+        not isinstance(n, int | np.integer) or n < 1 for n in multi_grid
+    ):
+        raise ValueError(
+            f"multi_grid is {multi_grid!r}: give {blocks} whole numbers from 1, one a block of "
+            "layer4."
+        )
+    if output_stride == 32:
+        raise ValueError("A multi-grid needs a dilated layer4: choose the output stride 8 or 16.")
+
+
 def _frozen(freeze_bn, weights):
     """Whether batch normalisation stays: as asked, or where there is something to keep."""
     return weights is not None if freeze_bn is None else freeze_bn
@@ -203,36 +237,7 @@ def _freeze_bn(model):
     return model
 
 
-def _conv_bn(
-    x, filters, kernel, conv_name, bn_name, stride=1, dilation=1, activation=None, depthwise=False
-):
-    """Convolution padded alike on both sides, batch normalisation and, if named, an activation."""
-    padding = dilation * (kernel - 1) // 2
-    if padding:
-        x = layers.ZeroPadding2D(padding, name=f"{conv_name}-pad")(x)
-    options = {
-        "strides": stride,
-        "dilation_rate": dilation,
-        "use_bias": False,
-        "name": conv_name,
-    }
-    if depthwise:
-        x = layers.DepthwiseConv2D(kernel, **options)(x)
-    else:
-        x = layers.Conv2D(filters, kernel, kernel_initializer="he_normal", **options)(x)
-    x = batch_norm(x, bn_name)
-    return layers.Activation(activation, name=f"{bn_name}-{activation}")(x) if activation else x
-
-
-def batch_norm(x, name):
-    """Batch normalisation with PyTorch's epsilon and momentum."""
-    layer = layers.BatchNormalization(
-        epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=name
-    )
-    return layer(x)
-
-
-def _inverted_residual(x, channels, expansion, stride, dilation, name):
+def _inverted_residual(x, channels, expansion, stride, rate, name):
     """Widen (1x1), filter each channel (3x3), narrow (1x1); figure 3b of Sandler et al. 2018.
 
     Returns the block's output and what stands behind the widening.
@@ -240,44 +245,44 @@ def _inverted_residual(x, channels, expansion, stride, dilation, name):
     entered, position = x, 0
     if expansion != 1:
         wide = x.shape[-1] * expansion
-        x = _conv_bn(x, wide, 1, f"{name}-0-0", f"{name}-0-1", activation="relu6")
+        x = conv_bn(x, wide, 1, f"{name}-0-0", f"{name}-0-1", activation="relu6")
         position = 1
     widened = x
-    x = _conv_bn(
+    x = conv_bn(
         x,
         x.shape[-1],
         3,
         f"{name}-{position}-0",
         f"{name}-{position}-1",
         stride=stride,
-        dilation=dilation,
+        rate=rate,
         activation="relu6",
         depthwise=True,
     )
-    x = _conv_bn(x, channels, 1, f"{name}-{position + 1}", f"{name}-{position + 2}")
+    x = conv_bn(x, channels, 1, f"{name}-{position + 1}", f"{name}-{position + 2}")
     if stride == 1 and entered.shape[-1] == channels:
         x = layers.Add(name=f"{name}-add")([entered, x])
     return x, widened
 
 
-def _bottleneck(x, width, stride, dilation, project, name):
+def _bottleneck(x, width, stride, rate, project, name):
     """Narrow (1x1), filter (3x3), widen (1x1), around a shortcut; figure 5 of He et al. 2016."""
     shortcut = x
     if project:
-        shortcut = _conv_bn(
+        shortcut = conv_bn(
             x, 4 * width, 1, f"{name}-downsample-0", f"{name}-downsample-1", stride=stride
         )
-    x = _conv_bn(x, width, 1, f"{name}-conv1", f"{name}-bn1", activation="relu")
-    x = _conv_bn(
+    x = conv_bn(x, width, 1, f"{name}-conv1", f"{name}-bn1", activation="relu")
+    x = conv_bn(
         x,
         width,
         3,
         f"{name}-conv2",
         f"{name}-bn2",
         stride=stride,
-        dilation=dilation,
+        rate=rate,
         activation="relu",
     )
-    x = _conv_bn(x, 4 * width, 1, f"{name}-conv3", f"{name}-bn3")
+    x = conv_bn(x, 4 * width, 1, f"{name}-conv3", f"{name}-bn3")
     x = layers.Add(name=f"{name}-add")([shortcut, x])
     return layers.Activation("relu", name=f"{name}-relu")(x)

@@ -57,13 +57,7 @@ def fcn(
     """
     if variant not in LEVELS:
         raise ValueError(f"There is no FCN-{variant}: choose one of {', '.join(LEVELS)}.")
-    if not isinstance(num_classes, int | np.integer) or num_classes < 2:
-        raise ValueError(
-            f"num_classes is {num_classes!r}: give a whole number, since a segmentation has at "
-            "least two classes."
-        )
-    if input_shape is not None and (np.shape(input_shape) != (3,) or input_shape[2] != 3):
-        raise ValueError(f"input_shape is {input_shape!r}: give (height, width, 3), or None.")
+    check_ends(num_classes, input_shape)
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
     features = build_backbone(
@@ -94,6 +88,18 @@ def fcn(
     x = upsample(x, int(variant[:-1]), "upsample_to_picture", trainable=False)
     logits = CropTo(name="logits")([x, pictures])
     return keras.Model(pictures, logits, name=f"fcn{variant}_{backbone}")
+
+
+def check_ends(num_classes, input_shape):
+    """Raises a ``ValueError`` if a segmentation network cannot have these classes or this input."""
+    whole = isinstance(num_classes, int | np.integer) and not isinstance(num_classes, bool)
+    if not whole or num_classes < 2:
+        raise ValueError(
+            f"num_classes is {num_classes!r}: give a whole number, since a segmentation has at "
+            "least two classes."
+        )
+    if input_shape is not None and (np.shape(input_shape) != (3,) or input_shape[2] != 3):
+        raise ValueError(f"input_shape is {input_shape!r}: give (height, width, 3), or None.")
 
 
 def upsample(x, factor, name, trainable=True):

@@ -1,6 +1,6 @@
-"""Making feature maps larger: bilinear kernels and the transposed convolution.
+"""Making feature maps larger: bilinear kernels, the transposed convolution, and resizing.
 
-Chapter: The mathematics of pixels; used by Fully convolutional networks.
+Chapter: The mathematics of pixels; used by Fully convolutional networks and DeepLab.
 """
 
 import keras
@@ -103,3 +103,38 @@ class BilinearInitializer(keras.initializers.Initializer):
             )
         kernel = _each_channel(_triangle(shape[0]), shape[2])
         return ops.convert_to_tensor(kernel, dtype=dtype or keras.config.floatx())
+
+
+def resize_bilinear(x, size):
+    """Resizes maps bilinearly to any height and width, also to those only a running graph knows.
+
+    Cells are squares side by side (half-pixel centres), nothing is averaged when a map shrinks
+    (no antialiasing), and beyond the outermost centres the outermost value holds: torchvision's
+    ``interpolate(..., align_corners=False)``.
+
+    Args:
+        x: float ``(batch, height, width, channels)``.
+        size: ``(height, width)``, whole numbers or scalar tensors, at least 1.
+
+    Returns:
+        float ``(batch, *size, channels)``.
+    """
+    if all(isinstance(n, int) for n in (*size, *x.shape[1:3])):
+        return ops.image.resize(x, size, interpolation="bilinear")
+    shape = ops.shape(x)
+    for axis in (1, 2):
+        below, above, share = _neighbours(shape[axis], size[axis - 1], x.dtype)
+        share = ops.reshape(share, (-1, 1, 1) if axis == 1 else (-1, 1))
+        x = ops.take(x, below, axis=axis) * (1 - share) + ops.take(x, above, axis=axis) * share
+    return x
+
+
+def _neighbours(old, new, dtype):
+    """The two cells that each new cell lies between, and how far it is from the first, 0 to 1."""
+    centre = (ops.arange(new, dtype="float32") + 0.5) * (
+        ops.cast(old, "float32") / ops.cast(new, "float32")
+    ) - 0.5
+    centre = ops.clip(centre, 0.0, ops.cast(old - 1, "float32"))
+    below = ops.cast(ops.floor(centre), "int32")
+    above = ops.minimum(below + 1, old - 1)
+    return below, above, ops.cast(centre - ops.floor(centre), dtype)
