@@ -141,6 +141,36 @@ def test_wrong_hash_removes_the_file(server, path, tree, sentence, name):
     assert tree(path.parent) == []
 
 
+def test_the_start_of_a_hash_is_enough_where_no_more_is_published(server, path, tree, sentence):
+    url, checks = server.add("set.bin", CONTENT)
+    start = checks["sha256"][:8]
+    assert download(url, path, sha256=start.upper()).read_bytes() == CONTENT
+    server.add("set.bin", OTHER)
+    path.unlink()
+    with pytest.raises(WrongHash) as caught:
+        download(url, path, sha256=start)
+    assert f"where {start}... was expected" in sentence(caught)
+    assert tree(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "digits"),
+    [
+        ({"sha256": ""}, "8 to 64"),
+        ({"sha256": "1167a1a"}, "8 to 64"),
+        ({"sha256": "0" * 65}, "8 to 64"),
+        ({"sha256": "1167a1ag"}, "8 to 64"),
+        ({"md5": "0" * 31}, "32"),
+    ],
+)
+def test_a_hash_that_would_check_nothing_is_refused(server, path, sentence, given, digits):
+    url, _ = server.add("set.bin", CONTENT)
+    with pytest.raises(ValueError) as caught:
+        download(url, path, **given)
+    assert f"give {digits} hexadecimal digits" in sentence(caught)
+    assert server.requests == []
+
+
 def test_wrong_size_is_not_downloaded(server, path, tree, sentence):
     url, _ = server.add("set.bin", CONTENT)
     with pytest.raises(WrongHash) as caught:

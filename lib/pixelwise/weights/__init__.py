@@ -51,19 +51,7 @@ def save(model, path, *, half=True):
                 f"Two variables are called {variable.path}: give their layers different names."
             )
         arrays[variable.path] = value
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(part, path)
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot write the weights {path} ({error.strerror or error}): choose another place, "
-            "or make room."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_arrays(path, arrays)
 
 
 def load(model, path):
@@ -80,15 +68,7 @@ def load(model, path):
         WeightsError: if the file is missing or no archive of weights, or a variable is missing,
             left over or of another shape; the sentence names it. The model is then unchanged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            stored = {key: arrays[key] for key in arrays.files}
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot read the weights {path} ({error.strerror or error}): check the path."
-        ) from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
-        raise WeightsError(f"{path} is not a file of weights ({error}): fetch it again.") from error
+    stored = read_arrays(path)
     variables = {variable.path: variable for variable in _variables(model)}
     check_names(stored, variables, str(path))
     for name, variable in variables.items():
@@ -119,6 +99,44 @@ def checkpoint(model, name):
     from pixelwise.data import manifest
 
     return load(model, manifest.path(f"checkpoints/{name}.npz"))
+
+
+def write_arrays(path, arrays, *, compressed=True):
+    """Writes a dict of arrays as one ``.npz`` file, at once or not at all.
+
+    Raises:
+        WeightsError: if the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            (np.savez_compressed if compressed else np.savez)(file, **arrays)
+        os.replace(part, path)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot write the weights {path} ({error.strerror or error}): choose another place, "
+            "or make room."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_arrays(path):
+    """Reads a ``.npz`` file into a dict of arrays.
+
+    Raises:
+        WeightsError: if the file is missing, damaged or of another kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot read the weights {path} ({error.strerror or error}): check the path."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
+        raise WeightsError(f"{path} is not a file of weights ({error}): fetch it again.") from error
 
 
 def check_names(stored, wanted, source):

@@ -1,0 +1,202 @@
+"""torchvision's networks by name, with its published weights.
+
+    model = zoo.load("fcn_resnet50", weights="coco")
+    logits = model.predict(pictures)  # float32 in [0, 1], (batch, height, width, 3)
+
+The first call downloads the checkpoint, checks its hash and converts it, for which PyTorch has to
+be installed; later ones read the converted file from the cache. Layer by layer these are the
+networks of torchvision 0.29, and give its outputs (tests/parity). Chapter 3.
+
+The COCO checkpoints were trained on the pictures of COCO that show one of the 20 classes of Pascal
+VOC, and measured (60.5 and 66.4 % mean IoU) on pictures whose shorter side was resized to 520
+pixels, bilinearly and with antialiasing, then normalised by the ImageNet mean and standard
+deviation. The normalisation is the first layer here. The resizing is left to the caller:
+``keras.ops.image.resize(picture, (520, int(520 * width / height)), antialias=True)`` for a picture
+that is wider than high; the logits have the size of the resized picture.
+"""
+
+import inspect
+
+import keras
+
+from pixelwise.models.backbones import mobilenet_v2, resnet50
+from pixelwise.models.deeplab import deeplab, fcn_head
+from pixelwise.models.fcn import CheckSize, check_ends
+from pixelwise.models.segmenter import ResizeTo, Segmenter
+from pixelwise.weights import published
+
+# The classes of the COCO checkpoints, in the order of their logits: Pascal VOC's.
+VOC_CLASSES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+NUM_CLASSES = len(VOC_CLASSES)
+
+
+def load(name, weights=None, **options):
+    """Builds one of torchvision's networks and loads its weights.
+
+    Args:
+        name: ``"fcn_resnet50"`` or ``"deeplabv3_resnet50"``, which give logits, or ``"resnet50"``
+            or ``"mobilenet_v2"``, which give a pyramid of features (``backbones.py``).
+        weights: ``"coco"`` for the first two, ``"imagenet"`` for the others: what torchvision
+            publishes, in full precision; or the path of a ``.pth`` file of this network; or
+            ``None`` for random weights.
+        **options: of the network's function. ``fcn_resnet50`` and ``deeplabv3_resnet50`` have
+            ``num_classes``, ``auxiliary``, ``freeze_bn`` and ``input_shape``; see them below, and
+            ``backbones.py`` for the others. With weights, ``freeze_bn`` is ``True`` unless given.
+
+    Returns:
+        ``Segmenter`` or ``keras.Model``.
+
+    Raises:
+        ValueError: if the name, an option or the weights are unknown, or a file is no checkpoint.
+        ImportError: if a ``.pth`` file has to be read and PyTorch is not installed.
+        pixelwise.data.download.DownloadError: if the download goes wrong, or brings another file.
+        pixelwise.weights.WeightsError: if the weights are of another network.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"There is no network {name!r} here: choose one of {', '.join(NETWORKS)}.")
+    build, leave_out = NETWORKS[name]
+    try:
+        inspect.signature(build).bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} {error}: zoo.{build.__name__} says which options it has."
+        ) from error
+    if options.get("freeze_bn") is None:
+        options["freeze_bn"] = weights is not None
+    num_classes = options.get("num_classes", NUM_CLASSES)
+    if weights == "coco" and num_classes != NUM_CLASSES:
+        raise ValueError(
+            f"The weights 'coco' tell {NUM_CLASSES} classes apart, but num_classes is "
+            f"{num_classes!r}: leave it out."
+        )
+    model = build(**{**options, "weights": None})
+    if weights is not None:
+        if not options.get("auxiliary", True):
+            leave_out = (*leave_out, "aux_classifier.")
+        published.load(model, name, weights, leave_out=leave_out)
+    return model
+
+
+def fcn_resnet50(
+    num_classes=NUM_CLASSES,
+    *,
+    auxiliary=True,
+    output_stride=8,
+    dropout=0.1,
+    freeze_bn=None,
+    weights=None,
+    input_shape=None,
+):
+    """Builds torchvision's FCN: a dilated ResNet-50 and a 3x3 convolution before the scores.
+
+    It has none of the skips of Long et al. 2015: dilation keeps the resolution instead
+    (``fcn.py`` has the paper's). 32,957,013 parameters for 21 classes, and 2,365,205 more in the
+    auxiliary head.
+
+    Args:
+        num_classes: number of classes, the background counted.
+        auxiliary: ``True`` adds a second head on C4, whose loss counts in training only. With
+            ``False``, ``load`` passes over the ``aux_classifier`` of a checkpoint.
+        output_stride: 8, as in torchvision, 16 or 32.
+        dropout: share of the head's features set to 0 in training.
+        freeze_bn: ``True`` keeps the batch normalisation of the backbone as it is, ``None`` does
+            so if weights were loaded.
+        weights: of the backbone: what ``backbones.resnet50`` takes.
+        input_shape: ``(height, width, 3)``; ``None`` leaves the size open.
+
+    Returns:
+        ``Segmenter``: pictures float ``(batch, height, width, 3)`` in [0, 1], any height and width
+        of 32 or more, to logits ``(batch, height, width, num_classes)``.
+
+    Raises:
+        ValueError: if an argument is not possible.
+    """
+    arguments = dict(locals())
+    check_ends(num_classes, input_shape)
+    arguments["freeze_bn"] = freeze_bn = weights is not None if freeze_bn is None else freeze_bn
+    features = resnet50(
+        weights=weights,
+        output_stride=output_stride,
+        freeze_bn=freeze_bn,
+        input_shape=input_shape,
+        name="backbone",
+    )
+    pictures = keras.Input(input_shape or (None, None, 3), name="pictures")
+    levels = features(CheckSize(name="check_size")(pictures))
+
+    def scores(level, name, called):
+        x = levels[level]
+        x = fcn_head(x, num_classes, x.shape[-1] // 4, name, dropout)
+        return ResizeTo(name=called)([x, pictures])
+
+    outputs = scores("C5", "classifier", "logits")
+    if auxiliary:
+        outputs = {"logits": outputs, "aux": scores("C4", "aux_classifier", "aux")}
+    return Segmenter(
+        pictures, outputs, builder=fcn_resnet50, arguments=arguments, name="fcn_resnet50"
+    )
+
+
+def deeplabv3_resnet50(
+    num_classes=NUM_CLASSES,
+    *,
+    auxiliary=True,
+    freeze_bn=None,
+    weights=None,
+    input_shape=None,
+):
+    """Builds torchvision's DeepLabV3: ``deeplab`` with its backbone, stride, dropout and names.
+
+    39,638,869 parameters for 21 classes, and 2,365,205 more in the auxiliary head.
+
+    Args:
+        num_classes, auxiliary, freeze_bn, weights, input_shape: as for ``fcn_resnet50``.
+
+    Returns:
+        ``Segmenter``, as ``fcn_resnet50``.
+
+    Raises:
+        ValueError: if an argument is not possible.
+    """
+    return deeplab(
+        num_classes,
+        "v3",
+        "resnet50",
+        output_stride=8,
+        auxiliary=auxiliary,
+        dropout=0.5,
+        freeze_bn=freeze_bn,
+        weights=weights,
+        input_shape=input_shape,
+    )
+
+
+# Name -> its function, and which of torchvision's tensors the network is built without.
+NETWORKS = {
+    "fcn_resnet50": (fcn_resnet50, ()),
+    "deeplabv3_resnet50": (deeplabv3_resnet50, ()),
+    "resnet50": (resnet50, ("fc.",)),
+    "mobilenet_v2": (mobilenet_v2, ("classifier.",)),
+}
