@@ -18,6 +18,7 @@ __all__ = [
     "budget",
     "data",
     "exercises",
+    "inference",
     "metrics",
     "models",
     "nn",

@@ -34,6 +34,15 @@ TABLE = {
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "probe_steps": {"smoke": 1, "quick": 25, "full": 25},  # epochs over 64 scenes
     },
+    "03_deeplab": {
+        "batch_size": {"smoke": 4, "quick": 16, "full": 16},
+        "steps": {"smoke": 8, "quick": 200, "full": 6000},
+        "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
+        "crf_pictures": {"smoke": 1, "quick": 8, "full": 64},  # test scenes
+        "views_pictures": {"smoke": 2, "quick": 16, "full": 64},  # test scenes
+        "norm_batches": {"smoke": 1, "quick": 4, "full": 25},  # of 16 test scenes
+        "average_steps": {"smoke": 2, "quick": 20, "full": 100},
+    },
 }
 
 # chapter -> its headline figure: what it is called, the floor that a run must reach in each budget
@@ -57,6 +66,12 @@ HEADLINES = {
         "better": "higher",
         "floor": {"smoke": 0.10, "quick": 0.45, "full": 0.70},
         "recorded": "fcn8s_wardrobe test.mean_iou",
+    },
+    "03_deeplab": {
+        "name": "test mIoU",
+        "better": "higher",
+        "floor": {"smoke": 0.05, "quick": 0.38, "full": 0.74},
+        "recorded": "deeplabv3plus_wardrobe test.mean_iou",
     },
 }
 

@@ -66,6 +66,18 @@ def _parser():
     train.add_argument("--data-root", type=Path, help="where a downloaded data set lies")
     train.set_defaults(command=_train)
 
+    bench = commands.add_parser("bench", help="time our networks beside others' on this machine")
+    bench.add_argument("suite", metavar="SUITE", help="segmentation")
+    bench.add_argument("--size", type=int, help="side of the picture; default: the suite's")
+    bench.add_argument("--runs", type=int, default=5, help="timed calls of each; default: 5")
+    bench.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="default: all")
+    bench.add_argument(
+        "--backends", nargs="+", default=(), metavar="BACKEND", help="of Keras; default: all"
+    )
+    bench.add_argument("--threads", type=int, help="default: all processors")
+    bench.add_argument("--record", action="store_true", help="note the figures in results/")
+    bench.set_defaults(command=_bench)
+
     results = commands.add_parser("results", help="show what is on record")
     results.add_argument(
         "--readme", action="store_true", help="bring the README's table and all marked numbers up"
@@ -132,6 +144,24 @@ def _train(options):
             print(f"{metric:24}{value['mean']:.4f} (standard deviation {value['std']:.4f})")
     for path in result.get("written", []):
         print(f"written: {path}")
+
+
+def _bench(options):
+    from pixelwise.bench import record, runner
+
+    if options.record and (options.only or options.backends):
+        raise ValueError("A record has all networks and backends: leave out --only and --backends.")
+    found = runner.run(
+        options.suite,
+        size=options.size,
+        runs=options.runs,
+        only=options.only,
+        backends=options.backends,
+        threads=options.threads,
+    )
+    if options.record:
+        print(f"written: {record.write(found)}")
+    return 1 if any(row.get("wrong") for row in found["rows"]) else 0
 
 
 def _results(options):

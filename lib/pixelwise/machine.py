@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pixelwise import budget, paths
@@ -14,6 +13,8 @@ from pixelwise import budget, paths
 
 def versions():
     """Returns the versions that decide a result: Python, Keras, its backend, NumPy."""
+    import keras
+
     backend = keras.backend.backend()
     return {
         "python": platform.python_version(),
@@ -28,9 +29,14 @@ def device():
     """Returns the device in words, such as ``"CPU, 2 cores, AMD EPYC 7B13"``."""
     accelerator = budget.accelerator()
     if accelerator is None:
-        return f"CPU, {cores()} cores, {_processor()}"
+        return processor(cores())
     name = _first_line(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return f"{accelerator}, {name}" if name else accelerator
+
+
+def processor(used):
+    """Returns the processor in words, of which so many cores are used; see ``device``."""
+    return f"CPU, {used} cores, {_processor()}"
 
 
 def cores():

@@ -5,10 +5,7 @@ their arguments; it holds no code, and only names inside ``pixelwise`` are looke
 """
 
 import dataclasses
-import functools
 import hashlib
-import importlib
-import inspect
 import json
 import re
 import tomllib
@@ -16,7 +13,20 @@ from pathlib import Path
 
 import keras
 
+from pixelwise.construct import RecipeError, find, make, of_keras, resolve
 from pixelwise.results import nearest
+
+__all__ = [
+    "Recipe",
+    "RecipeError",
+    "build_optimizer",
+    "check",
+    "find",
+    "make",
+    "names",
+    "read",
+    "resolve",
+]
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -35,10 +45,6 @@ TABLES = {
     "checkpoint": ("file", "seed", "licence", "origin"),
 }
 REQUIRED = ("data", "model", "optimizer", "training", "evaluation")
-
-
-class RecipeError(ValueError):
-    """A recipe that does not exist or cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,16 +152,19 @@ def check(content, stem):
             raise RecipeError(f"In the recipe {stem}, [{table}] must be a table.")
         if keys:
             _only(content[table], keys, f"[{table}] of the recipe {stem}")
-    for table, key in [
-        ("data", "name"),
-        ("model", "use"),
-        ("optimizer", "name"),
-        ("evaluation", "use"),
-    ]:
+    for table, key in [("data", "name"), ("model", "use"), ("evaluation", "use")]:
         _text(content, table, key, stem)
-    for table, key in [("loss", "use"), ("schedule", "name"), ("checkpoint", "file")]:
+    for table, key in [("loss", "use"), ("checkpoint", "file")]:
         if table in content:
             _text(content, table, key, stem)
+    for table in ("optimizer", "schedule"):
+        if table in content:
+            if "name" in content[table] and "use" in content[table]:
+                raise RecipeError(
+                    f"In the recipe {stem}, [{table}] has both 'name', for one of Keras, and "
+                    "'use', for one of this package: give one of them."
+                )
+            _text(content, table, "use" if "use" in content[table] else "name", stem)
     _check_training(content["training"], stem)
     if ("validate_every" in content["training"]) != ("validation" in content["data"]):
         raise RecipeError(
@@ -176,72 +185,6 @@ def check(content, stem):
     return recipe
 
 
-def resolve(address):
-    """Finds a class or function of this package by its address.
-
-    Args:
-        address: ``"pixelwise.module:name"``.
-
-    Returns:
-        The class or function.
-
-    Raises:
-        RecipeError: if the address points outside the package or to nothing.
-    """
-    if not re.fullmatch(r"pixelwise(\.[A-Za-z]\w*)+:[A-Za-z]\w*", address):
-        raise RecipeError(
-            f"{address!r} is not an address inside this package, such as "
-            "'pixelwise.models.fcn:FCN': recipes use nothing else."
-        )
-    module_name, attribute = address.split(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise RecipeError(f"There is no module {error.name!r} for {address!r}.") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        raise RecipeError(f"The module {module_name} has no class or function {attribute!r}.")
-    if not str(getattr(found, "__module__", "")).startswith("pixelwise."):
-        raise RecipeError(f"{address!r} was not defined in this package: recipes use nothing else.")
-    return found
-
-
-def find(table, positional, what):
-    """Finds what a table uses and gives it the table's arguments.
-
-    Args:
-        table: dict with ``use``, an address for ``resolve``, and arguments.
-        positional: number of further arguments that the caller will give, in front.
-        what: the table's name for the sentence.
-
-    Returns:
-        A function of so many arguments.
-
-    Raises:
-        RecipeError: as ``resolve``, or if an argument is missing or unknown.
-    """
-    arguments = {key: value for key, value in table.items() if key != "use"}
-    function = resolve(table["use"])
-    try:
-        inspect.signature(function).bind(*[None] * positional, **arguments)
-    except TypeError as error:
-        raise RecipeError(f"{what}: {table['use']}: {_one_line(error)}.") from error
-    return functools.partial(function, **arguments)
-
-
-def make(table, what):
-    """Makes what a table describes; see ``find``.
-
-    Raises:
-        RecipeError: as ``find``, or if an argument's value is refused.
-    """
-    build = find(table, 0, what)
-    try:
-        return build()
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{what}: {_one_line(error)}.") from error
-
-
 def build_optimizer(recipe, steps):
     """Makes the optimizer of a recipe, with its schedule scaled to the number of steps.
 
@@ -254,45 +197,40 @@ def build_optimizer(recipe, steps):
         ``keras.optimizers.Optimizer``.
 
     Raises:
-        RecipeError: if Keras has no such optimizer or schedule, or it refuses an argument.
+        RecipeError: if Keras has no such optimizer or schedule, this package has no such schedule,
+            or an argument is refused.
     """
     arguments = dict(recipe.optimizer)
     if recipe.schedule:
-        schedule = dict(recipe.schedule)
-        scale = steps / recipe.steps
-        for key in ("warmup_steps", "decay_steps"):
-            if schedule.get(key):
-                schedule[key] = max(1, round(schedule[key] * scale))
-        if schedule["name"] in ("CosineDecay", "PolynomialDecay") and "decay_steps" not in schedule:
-            schedule["decay_steps"] = max(1, steps - schedule.get("warmup_steps", 0))
-        base = keras.optimizers.schedules.LearningRateSchedule
-        arguments["learning_rate"] = _keras(keras.optimizers.schedules, base, schedule, recipe.name)
-    return _keras(keras.optimizers, keras.optimizers.Optimizer, arguments, recipe.name)
+        arguments["learning_rate"] = _schedule(recipe, steps)
+    return _keras_or_own(
+        arguments, keras.optimizers, keras.optimizers.Optimizer, "optimizer", recipe.name
+    )
 
 
-def _keras(module, base, arguments, recipe_name):
-    arguments = dict(arguments)
-    name = arguments.pop("name")
-    known = [
-        n
-        for n in dir(module)
-        if inspect.isclass(getattr(module, n))
-        and issubclass(getattr(module, n), base)
-        and getattr(module, n) is not base
-    ]
-    if name not in known:
+def _keras_or_own(table, module, kind, what, name):
+    """Makes an optimizer or a schedule: one of Keras by its name, one of this package by use."""
+    if "name" in table:
+        return of_keras(module, kind, table, name)
+    made = make(table, f"[{what}] of the recipe {name}")
+    if not isinstance(made, kind):
         raise RecipeError(
-            f"The recipe {recipe_name} asks for {name!r}, which Keras does not have: "
-            f"{nearest(name, known)}."
+            f"In the recipe {name}, {table['use']!r} is no {what}: use one of pixelwise.nn."
+            f"{what}s, or name one of Keras."
         )
-    try:
-        return getattr(module, name)(**arguments)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"In the recipe {recipe_name}, {name}: {_one_line(error)}.") from error
+    return made
 
 
-def _one_line(error):
-    return " ".join(str(error).split()).rstrip(".")
+def _schedule(recipe, steps):
+    schedule, kind = dict(recipe.schedule), keras.optimizers.schedules.LearningRateSchedule
+    scale = steps / recipe.steps
+    for key in ("warmup_steps", "decay_steps"):
+        if schedule.get(key):
+            schedule[key] = max(1, round(schedule[key] * scale))
+    name = schedule["name"] if "name" in schedule else schedule["use"].rpartition(":")[2]
+    if name in ("CosineDecay", "PolynomialDecay") and "decay_steps" not in schedule:
+        schedule["decay_steps"] = max(1, steps - schedule.get("warmup_steps", 0))
+    return _keras_or_own(schedule, keras.optimizers.schedules, kind, "schedule", recipe.name)
 
 
 def _check_training(table, stem):

@@ -196,6 +196,63 @@ def test_the_schedule_shrinks_with_the_run():
     assert (short["warmup_steps"], short["decay_steps"]) == (2, 18)
 
 
+POLY = "pixelwise.nn.schedules:PolynomialDecay"
+LOSSES = "pixelwise.nn.segmentation_losses"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        # Keras' own, and ours, without a warm-up: 0.1 * (1 - step / 200) ** 0.9
+        (
+            {"name": "PolynomialDecay", "power": 0.9, "end_learning_rate": 0.0},
+            {0: 0.1, 100: 0.05358867, 180: 0.01258925, 200: 0},
+        ),
+        ({"use": POLY}, {0: 0.1, 100: 0.05358867, 180: 0.01258925, 200: 0}),
+        # 20 steps up, then 180 down: at step 110 half of them are left.
+        (
+            {"use": POLY, "warmup_target": 0.2, "warmup_steps": 20},
+            {0: 0.1, 10: 0.15, 20: 0.2, 110: 0.10717735, 200: 0},
+        ),
+    ],
+)
+def test_the_rate_of_a_recipe_may_fall_as_a_power(book, schedule, rates):
+    def change(content):
+        content["schedule"] = {"initial_learning_rate": 0.1, **schedule}
+
+    plan = recipe.read(write(book, change))
+    for steps in (200, 20):
+        optimizer = recipe.build_optimizer(plan, steps)
+        for step, rate in rates.items():
+            optimizer.iterations.assign(step * steps // 200)
+            assert float(optimizer.learning_rate) == pytest.approx(rate, rel=1e-4, abs=1e-9)
+
+
+def test_a_run_has_a_schedule_of_this_package(book):
+    schedule = {"use": POLY, "initial_learning_rate": 0.3}
+    plan = write(book, lambda content: content.update(schedule=schedule))
+    assert training.train(plan, seed=0, steps=3)["steps"] == 3
+
+
+def test_a_loss_may_be_made_of_losses(book):
+    def change(content):
+        parts = [{"use": f"{LOSSES}:DiceLoss"}, {"use": f"{LOSSES}:FocalLoss", "gamma": 3}]
+        content["loss"] = {"use": f"{LOSSES}:SumLoss", "losses": parts, "weights": [1, 0.5]}
+
+    loss = recipe.make(recipe.read(write(book, change)).loss, "[loss]")
+    assert [type(part).__name__ for part in loss.losses] == ["DiceLoss", "FocalLoss"]
+    assert loss.losses[1].gamma == 3 and loss.weights == [1, 0.5]
+
+
+def _toml(value):
+    """A value as TOML writes it: what JSON writes, but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
 def write(folder, change):
     content = copy.deepcopy(tomllib.loads(TINY.read_text()))
     change(content)
@@ -206,9 +263,9 @@ def write(folder, change):
     for table, entries in content.items():
         inner = {k: v for k, v in entries.items() if isinstance(v, dict)}
         lines += [f"[{table}]"]
-        lines += [f"{k} = {json.dumps(v)}" for k, v in entries.items() if k not in inner]
+        lines += [f"{k} = {_toml(v)}" for k, v in entries.items() if k not in inner]
         for name, more in inner.items():
-            lines += [f"[{table}.{name}]", *(f"{k} = {json.dumps(v)}" for k, v in more.items())]
+            lines += [f"[{table}.{name}]", *(f"{k} = {_toml(v)}" for k, v in more.items())]
     path.write_text("\n".join(lines))
     return path
 
@@ -250,6 +307,18 @@ def without(table, key=None):
         (wrong("optimizer", name="Optimizer"), "Keras does not have"),
         (wrong("optimizer", momentums=3), "momentums"),
         (wrong("schedule", name="CosineDcay"), "CosineDecay"),
+        (wrong("schedule", use=POLY), "has both 'name'"),
+        (without("schedule", "name"), "[schedule] needs a text for 'name'"),
+        (lambda c: c.update(schedule={"use": POLY}), "missing a required argument"),
+        (
+            lambda c: c.update(schedule={"use": POLY, "initial_learning_rate": 1, "power": 0}),
+            "power 0",
+        ),
+        (lambda c: c.update(schedule={"use": "pixelwise.models.tiny:Squared"}), "is no schedule"),
+        (
+            lambda c: c.update(loss={"use": f"{LOSSES}:SumLoss", "losses": [{"use": "os:system"}]}),
+            "'os:system' is not an address",
+        ),
     ],
 )
 def test_a_wrong_recipe_gets_a_sentence_before_any_training(

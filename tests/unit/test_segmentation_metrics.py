@@ -47,16 +47,72 @@ def test_equal_to_scikit_learn(pair):
     assert seg.mean_accuracy(matrix) == pytest.approx(balanced)
 
 
-def test_streaming_equals_all_at_once(pair):
-    labels, predictions = pair
-    whole, parts = (
-        seg.SegmentationScore(4, boundaries=True),
-        seg.SegmentationScore(4, boundaries=True),
-    )
+@pytest.fixture
+def gaps():
+    """Void pixels, class 2 nowhere, class 3 never predicted and class 4 never labelled."""
+    rng = np.random.default_rng(2)
+    labels = rng.choice([0, 1, 3, 255], (4, 20, 17), p=[0.4, 0.3, 0.2, 0.1])
+    labels[3] = 255
+    predictions = rng.choice([0, 1, 4], labels.shape)
+    return labels, predictions
+
+
+def test_equal_to_scikit_learn_with_void_and_classes_that_are_absent(gaps):
+    labels, predictions = gaps
+    matrix = seg.confusion_matrix(labels, predictions, 5)
+    valid = labels != 255
+    true, said = labels[valid], predictions[valid]
+    five = {"labels": range(5)}
+    assert np.array_equal(matrix, sklearn_metrics.confusion_matrix(true, said, **five))
+
+    each = {**five, "average": None, "zero_division": np.nan}
+    for ours, theirs in (
+        (seg.precision, sklearn_metrics.precision_score),
+        (seg.class_accuracy, sklearn_metrics.recall_score),
+        (seg.dice, sklearn_metrics.f1_score),
+    ):
+        np.testing.assert_allclose(ours(matrix), theirs(true, said, **each))
+    seen = [0, 1, 3, 4]
+    with warnings.catch_warnings():
+        # scikit-learn warns of class 3, never predicted, and of class 4, never labelled.
+        warnings.simplefilter("ignore")
+        jaccard = sklearn_metrics.jaccard_score(true, said, labels=seen, average=None)
+        macro = sklearn_metrics.jaccard_score(true, said, labels=seen, average="macro")
+        weighted = sklearn_metrics.jaccard_score(true, said, average="weighted")
+        balanced = sklearn_metrics.balanced_accuracy_score(true, said)
+    found = seg.iou(matrix)
+    np.testing.assert_allclose(found[seen], jaccard)
+    assert np.isnan(found[2]) and found[3] == found[4] == 0
+    assert seg.mean_iou(matrix) == pytest.approx(macro)
+    assert seg.frequency_weighted_iou(matrix) == pytest.approx(weighted)
+    assert seg.mean_accuracy(matrix) == pytest.approx(balanced)
+    accuracy = sklearn_metrics.accuracy_score(true, said)
+    assert seg.pixel_accuracy(matrix) == pytest.approx(accuracy)
+
+
+def test_measures_of_each_class_by_hand():
+    # Class 0: 3 hits of 4 labelled and 5 predicted; class 1: 2 of 4 and 3; class 2: nothing.
+    matrix = np.array([[3, 1, 0], [2, 2, 0], [0, 0, 0]])
+    np.testing.assert_allclose(seg.class_accuracy(matrix), [3 / 4, 2 / 4, np.nan])
+    np.testing.assert_allclose(seg.precision(matrix), [3 / 5, 2 / 3, np.nan])
+    np.testing.assert_allclose(seg.dice(matrix), [6 / 9, 4 / 7, np.nan])
+    np.testing.assert_allclose(seg.iou(matrix), [3 / 6, 2 / 5, np.nan])
+    np.testing.assert_allclose(seg.dice(matrix), 2 * seg.iou(matrix) / (1 + seg.iou(matrix)))
+
+
+@pytest.mark.parametrize("case", ["pair", "gaps"])
+def test_streaming_equals_all_at_once(case, request):
+    labels, predictions = request.getfixturevalue(case)
+    whole, parts, batches = (seg.SegmentationScore(5, boundaries=True) for _ in range(3))
     whole.update(labels, predictions)
     for true, predicted in zip(labels, predictions, strict=True):
         parts.update(true, predicted)
-    assert whole.result() == parts.result()
+    for some in (slice(0, 2), slice(2, None)):
+        batches.update(labels[some], predictions[some])
+    assert np.array_equal(whole.matrix, seg.confusion_matrix(labels, predictions, 5))
+    for other in (parts, batches):
+        assert np.array_equal(other.matrix, whole.matrix)
+        assert str(other.result()) == str(whole.result())  # as text, for NaN is not NaN
 
 
 def naive_boundary(mask, distance):
@@ -77,6 +133,32 @@ def test_boundary_equals_a_naive_loop(distance):
     rng = np.random.default_rng(1)
     mask = rng.uniform(size=(12, 15)).repeat(2, 0).repeat(2, 1)[:15, :17] > 0.3
     assert np.array_equal(seg.boundary(mask, distance), naive_boundary(mask, distance))
+
+
+@pytest.mark.parametrize("distance", [None, 1, 3])
+def test_boundary_iou_equals_a_naive_loop(distance):
+    rng = np.random.default_rng(3)
+    labels, predictions = rng.integers(0, 3, (2, 2, 4, 5)).repeat(6, 2).repeat(8, 3)
+    predictions = np.where(rng.uniform(size=labels.shape) < 0.02, 2, predictions)
+    labels[0, 5:9, 3:30] = 255
+    score = seg.SegmentationScore(4, boundaries=True)
+    overlap, union = np.zeros((2, 4))
+    found = np.zeros((2, 4))
+    for true, said in zip(labels, predictions, strict=True):
+        width = distance or max(1, round(0.02 * np.hypot(24, 40)))  # 2 % of the diagonal
+        counted = true != 255
+        for c in range(4):
+            one, other = (naive_boundary((x == c) & counted, width) for x in (true, said))
+            overlap[c] += (one & other).sum()
+            union[c] += (one | other).sum()
+        found += seg.boundary_counts(true, said, 4, distance)
+    assert np.array_equal(found, [overlap, union])
+    if distance is None:
+        score.update(labels, predictions)
+        expected = overlap[:3] / union[:3]  # class 3 is nowhere
+        measures = score.result()
+        np.testing.assert_allclose(measures["boundary_iou"], [*expected, np.nan])
+        assert measures["mean_boundary_iou"] == pytest.approx(expected.mean())
 
 
 def test_boundary_iou_sees_a_shift_that_iou_hardly_sees():

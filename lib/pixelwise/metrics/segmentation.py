@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from pixelwise.data.pictures import check_batch
+from pixelwise.inference import smallest_side
 
 VOID = 255
 
@@ -66,10 +67,52 @@ def iou(matrix):
     Returns:
         float64 ``(classes,)``. NaN where a class is neither labelled nor predicted.
     """
+    hits, labelled, predicted = _counts(matrix)
+    return _ratio(hits, labelled + predicted - hits)
+
+
+def dice(matrix):
+    """Dice coefficient (F1) of each class, 2 hits / (labelled + predicted) = 2 IoU / (1 + IoU).
+
+    Args, Returns: as for ``iou``.
+    """
+    hits, labelled, predicted = _counts(matrix)
+    return _ratio(2 * hits, labelled + predicted)
+
+
+def class_accuracy(matrix):
+    """Share of each class's pixels that are found (recall).
+
+    Args: as for ``iou``.
+
+    Returns:
+        float64 ``(classes,)``. NaN where a class has no labelled pixel.
+    """
+    hits, labelled, _ = _counts(matrix)
+    return _ratio(hits, labelled)
+
+
+def precision(matrix):
+    """Share of the pixels predicted as a class that are of it.
+
+    Args: as for ``iou``.
+
+    Returns:
+        float64 ``(classes,)``. NaN where a class is never predicted.
+    """
+    hits, _, predicted = _counts(matrix)
+    return _ratio(hits, predicted)
+
+
+def _counts(matrix):
+    """The hits, the labelled and the predicted pixels of each class."""
     matrix = np.asarray(matrix, np.float64)
-    hits = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - hits
-    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+
+
+def _ratio(part, whole):
+    """The quotient; NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
 def mean_iou(matrix):
@@ -100,12 +143,8 @@ def pixel_accuracy(matrix):
 
 
 def mean_accuracy(matrix):
-    """Mean over the classes of the share of a class's pixels that are found."""
-    matrix = np.asarray(matrix, np.float64)
-    present = matrix.sum(1) > 0
-    if not present.any():
-        return float("nan")
-    return float((np.diag(matrix)[present] / matrix.sum(1)[present]).mean())
+    """Mean of the classes' accuracy, classes without labelled pixels left out."""
+    return _mean_of_seen(class_accuracy(matrix))
 
 
 def boundary(mask, distance):
@@ -232,8 +271,8 @@ def predict(model, images):
 
 
 def _logits(model, images):
-    smallest = max([1, *(getattr(layer, "smallest", 1) for layer in getattr(model, "layers", []))])
-    return np.asarray(model.predict_on_batch(check_batch(images, smallest)))
+    images = check_batch(images, smallest_side(model))
+    return np.asarray(model.predict_on_batch(images))
 
 
 def evaluate(model, dataset, *, boundaries=False, void=VOID):

@@ -13,11 +13,10 @@ With ``backbone="resnet50"``, ``output_stride=8`` and the auxiliary head, v3 is 
 deeplabv3_resnet50 tensor by tensor. The dense CRF of v1 and v2 is in ``crf.py``. Chapter 3.
 """
 
-import numpy as np
 from keras import Input, layers
 
 from pixelwise.models.backbones import backbone as build_backbone
-from pixelwise.models.fcn import CheckSize
+from pixelwise.models.fcn import CheckSize, check_ends
 from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.nn.aspp import aspp, scaled_rates
 from pixelwise.nn.atrous import conv_bn, separable_conv_bn
@@ -34,6 +33,7 @@ def deeplab(
     backbone="mobilenet_v2",
     *,
     output_stride=16,
+    features=("C5",),
     rates=None,
     channels=256,
     image_pooling=True,
@@ -54,6 +54,9 @@ def deeplab(
         backbone: ``"mobilenet_v2"`` or ``"resnet50"``.
         output_stride: 16 or 8: pixels of the picture from one feature to the next, before the
             head. ``model.rebuilt(output_stride=8)`` gives a trained network the other stride.
+        features: the backbone's levels that the head reads, of one resolution: ``("C5",)`` as in
+            the papers, or ``("C4", "C5")`` concatenated. Objects of a few dozen pixels are told
+            apart better by C4: what C5 sees is then larger than the picture.
         rates: of the atrous convolutions, at output stride 16 (they are doubled at 8); ``None``
             takes the papers', made for pictures of 513 pixels: (6, 12, 18) for v3 and v3+,
             (6,) for v1, (3, 6, 9, 12) for v2. ``()`` leaves v3 and v3+ the 1x1 branch alone.
@@ -79,8 +82,9 @@ def deeplab(
         ValueError: if an argument is not possible, or a rate does not fit into the map of a
             picture of ``input_shape``.
     """
-    arguments = {key: value for key, value in locals().items()}
-    _check(num_classes, variant, backbone, output_stride, input_shape)
+    arguments = dict(locals())
+    check_ends(num_classes, input_shape)
+    _check(variant, backbone, output_stride, features)
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
     arguments["freeze_bn"] = freeze_bn = weights is not None if freeze_bn is None else freeze_bn
@@ -89,7 +93,7 @@ def deeplab(
     if multi_grid is not None and backbone != "resnet50":
         raise ValueError(f"A multi-grid belongs to resnet50, not to {backbone}: leave it out.")
     options = {} if multi_grid is None else {"multi_grid": multi_grid}
-    features = build_backbone(
+    body = build_backbone(
         backbone,
         weights=weights,
         output_stride=output_stride,
@@ -99,8 +103,9 @@ def deeplab(
         **options,
     )
     pictures = Input(input_shape or (None, None, 3), name="pictures")
-    levels = features(CheckSize(name="check_size")(pictures))
-    x = levels["C5"]
+    levels = body(CheckSize(name="check_size")(pictures))
+    x = [levels[name] for name in features]
+    x = layers.Concatenate(name="features")(x) if x[1:] else x[0]
     if variant == "v1":
         x = large_fov_head(x, num_classes, channels, rates, dropout)
     elif variant == "v2":
@@ -122,7 +127,7 @@ def deeplab(
 def large_fov_head(x, num_classes, channels, rates, dropout):
     """v1's head: fc6 as one 3x3 convolution at a large rate, fc7 as a 1x1, then the scores.
 
-    Source: Chen et al. 2015, section 3.1 and table 2a (DeepLab-LargeFOV: rate 12 at stride 8).
+    Source: Chen et al. 2015, section 3.2 and table 2 (DeepLab-LargeFOV: rate 12 at stride 8).
     """
     if len(rates) != 1:
         raise ValueError(f"v1 has one atrous convolution, received the rates {rates}: give one.")
@@ -214,23 +219,16 @@ def fcn_head(x, num_classes, channels, name, dropout=0.1):
     return layers.Conv2D(num_classes, 1, name=f"{name}-4")(x)
 
 
-def _check(num_classes, variant, backbone, output_stride, input_shape):
+def _check(variant, backbone, output_stride, features):
     if variant not in RATES:
         raise ValueError(f"There is no DeepLab {variant!r}: choose one of {', '.join(RATES)}.")
     if backbone not in ("mobilenet_v2", "resnet50"):
         raise ValueError(
             f"DeepLab has no backbone {backbone!r} here: choose mobilenet_v2 or resnet50."
         )
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int | np.integer):
-        raise ValueError(f"num_classes is {num_classes!r}: give a whole number of at least 2.")
-    if num_classes < 2:
-        raise ValueError(
-            f"num_classes is {num_classes}: a segmentation has at least two classes, the "
-            "background counted."
-        )
     if output_stride not in (8, 16):
         raise ValueError(
             f"The output stride is {output_stride!r}: DeepLab has 8 or 16 (an FCN has 32)."
         )
-    if input_shape is not None and (np.shape(input_shape) != (3,) or input_shape[2] != 3):
-        raise ValueError(f"input_shape is {input_shape!r}: give (height, width, 3), or None.")
+    if not features or set(features) - {"C4", "C5"} or len(set(features)) < len(features):
+        raise ValueError(f"features is {features!r}: give ('C5',), ('C4',) or ('C4', 'C5').")

@@ -7,7 +7,7 @@ convolution with a zero-stuffed kernel, are in The mathematics of pixels.
 """
 
 import numpy as np
-from keras import layers
+from keras import initializers, layers
 
 BATCH_NORM_EPSILON = 1e-5  # PyTorch's; Keras' default is 1e-3
 BATCH_NORM_MOMENTUM = 0.9  # what PyTorch calls 0.1
@@ -66,7 +66,10 @@ def conv_bn(
         "name": conv_name,
     }
     if depthwise:
-        x = layers.DepthwiseConv2D(kernel, **options)(x)
+        # Each output has kernel * kernel inputs; Keras' initialisers would count all channels, and
+        # start with filters so small that a step of Adam overturns them.
+        start = initializers.RandomNormal(stddev=float(np.sqrt(2 / kernel**2)))
+        x = layers.DepthwiseConv2D(kernel, depthwise_initializer=start, **options)(x)
     else:
         x = layers.Conv2D(filters, kernel, kernel_initializer="he_normal", **options)(x)
     x = batch_norm(x, bn_name)

@@ -59,18 +59,10 @@ class SegmentationCrossEntropy(keras.losses.Loss):
                 )
 
     def call(self, y_true, y_pred):
-        y_true = ops.convert_to_tensor(y_true)
-        labels = ops.cast(y_true, "int32")
-        classes = y_pred.shape[-1]
-        self._check_shapes(labels.shape, y_pred.shape)
-        whole = ops.equal(ops.cast(labels, y_true.dtype), y_true)
-        labelled = ops.logical_or(ops.not_equal(labels, self.void), ops.logical_not(whole))
-        known = ops.logical_and(ops.greater_equal(labels, 0), ops.less(labels, classes))
-        known = ops.logical_and(known, whole)
-        target = ops.where(known, labels, 0)  # any class: void pixels are masked below
-
-        loss = -ops.take_along_axis(log_softmax(y_pred), target[..., None], axis=-1)[..., 0]
-        loss = ops.where(known, loss, float("nan"))
+        target, labelled, known = read_labels(y_true, y_pred, self.void)
+        self._check_weights(y_pred.shape[-1])
+        log_p = ops.take_along_axis(log_softmax(y_pred), target[..., None], axis=-1)[..., 0]
+        loss = ops.where(known, self.of_pixels(log_p), float("nan"))
         weight = ops.cast(labelled, loss.dtype)
         if self.class_weights is not None:
             table = ops.convert_to_tensor(np.asarray(self.class_weights), dtype=loss.dtype)
@@ -80,26 +72,58 @@ class SegmentationCrossEntropy(keras.losses.Loss):
         total = ops.mean(weight)
         return loss / ops.where(total > 0, total, 1.0)
 
-    def _check_shapes(self, labels, logits):
-        if len(labels) != 3 or len(logits) != 4:
+    def of_pixels(self, log_p):
+        """Returns the loss of each pixel from the log-probability of its class."""
+        return -log_p
+
+    def _check_weights(self, classes):
+        if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(
-                "The loss needs labels (batch, height, width) and logits (batch, height, width, "
-                f"classes), but got labels {tuple(labels)} and logits {tuple(logits)}."
-            )
-        if not _alike(labels, logits[:3]):
-            raise ValueError(
-                f"Labels {tuple(labels)} and logits {tuple(logits)} differ in batch, height or "
-                "width: upsample the logits to the size of the mask."
-            )
-        if self.class_weights is not None and len(self.class_weights) != logits[-1]:
-            raise ValueError(
-                f"Got {len(self.class_weights)} class weights for {logits[-1]} classes: "
+                f"Got {len(self.class_weights)} class weights for {classes} classes: "
                 "give one weight a class."
             )
 
     def get_config(self):
         config = super().get_config()
         return {**config, "void": self.void, "class_weights": self.class_weights}
+
+
+def read_labels(labels, logits, void):
+    """Tells labelled pixels from void ones and classes from unknown labels, in a compiled graph.
+
+    Args:
+        labels: ``(batch, height, width)``, integers, or floats that should be whole.
+        logits: ``(batch, height, width, classes)``; only the shape is looked at.
+        void: the label of pixels to leave out, an integer.
+
+    Returns:
+        ``(target, labelled, known)``, each ``(batch, height, width)``: the int32 class of every
+        pixel, 0 where it has none; whether the label is anything but void; whether it is a class.
+
+    Raises:
+        ValueError: if labels and logits differ in batch, height or width.
+    """
+    labels = ops.convert_to_tensor(labels)
+    _check_shapes(labels.shape, logits.shape)
+    whole_labels = ops.cast(labels, "int32")
+    whole = ops.equal(ops.cast(whole_labels, labels.dtype), labels)
+    labelled = ops.logical_or(ops.not_equal(whole_labels, void), ops.logical_not(whole))
+    known = ops.logical_and(whole_labels >= 0, whole_labels < logits.shape[-1])
+    known = ops.logical_and(known, whole)
+    return ops.where(known, whole_labels, 0), labelled, known
+
+
+def _check_shapes(labels, logits):
+    if len(labels) != 3 or len(logits) != 4:
+        raise ValueError(
+            "The loss needs labels (batch, height, width) and logits (batch, height, width, "
+            f"classes), but got labels {tuple(labels)} and logits {tuple(logits)}."
+        )
+    if not _alike(labels, logits[:3]):
+        raise ValueError(
+            f"Labels {tuple(labels)} and logits {tuple(logits)} differ in batch, height or "
+            "width: upsample the logits to the size of the mask."
+        )
 
 
 def _alike(one, other):

@@ -48,10 +48,9 @@ def update_batch_norm(model, batches):
 
 def free_batch_norms(model):
     """Returns the layers of batch normalisation that use and average the batches' statistics."""
-    found = []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            found += free_batch_norms(layer) if layer.trainable else []
-        elif isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
-            found.append(layer)
-    return found
+    # Keras has no public way to the layers inside a layer, and freezing one freezes those inside.
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]

@@ -226,7 +226,9 @@ def tensor_shapes(model):
     Returns:
         dict of tuples by PyTorch's names, in PyTorch's layout.
     """
-    return {name: _shape_before(variable.shape, axes) for name, (variable, axes) in _plan(model).items()}
+    return {
+        name: _shape_before(variable.shape, axes) for name, (variable, axes) in _plan(model).items()
+    }
 
 
 def _shape_before(shape, axes):

@@ -1,0 +1,12 @@
+"""Benchmarks: how long our networks take, and how much memory, beside others' on this machine.
+
+    pixelwise bench segmentation
+
+A *suite* is a module that lists its cases (``segmentation.py``); everything else serves any suite.
+``case.py`` says what a case is and which environment it needs, ``worker.py`` runs one in a process
+of its own, ``runner.py`` runs all of them one after another, ``table.py`` prints what came out and
+puts it on record.
+"""
+
+# Name on the command line -> module with NAME, TITLE, SIZE, TOLERANCE and cases().
+SUITES = {"segmentation": "pixelwise.bench.segmentation"}

@@ -1,0 +1,100 @@
+"""The record of a benchmark in ``results/``."""
+
+import datetime
+import importlib.metadata
+import platform
+
+from pixelwise import machine, results
+from pixelwise.bench import table
+
+# Whose versions stand in a record, by the names that pip has for them.
+PACKAGES = (
+    "keras",
+    "numpy",
+    "tensorflow",
+    "jax",
+    "jaxlib",
+    "torch",
+    "torchvision",
+    "openvino",
+    "keras-cv",
+)
+
+
+def write(found):
+    """Writes ``results/bench_SUITE.json``.
+
+    Its figures are read as ``test.NETWORK.ENGINE.median_ms``, ``...ratio``, ``...peak_mib`` and so
+    on; ``test.slowest_ratio`` is the largest of the networks' best ratios to their yardsticks.
+
+    Args:
+        found: what ``runner.run`` returned.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: if a case gave a wrong answer, or none of ours ran.
+    """
+    rows, name = found["rows"], f"bench_{found['suite']}"
+    wrong = next((row for row in rows if row.get("wrong")), None)
+    if wrong:
+        raise ValueError(
+            f"Nothing was recorded, since {wrong['network']} is not the same network with "
+            f"{wrong['engine']}: {wrong['error']}."
+        )
+    if not table.fastest(rows):
+        raise ValueError("Nothing was recorded, since none of our networks ran: see the table.")
+    done = [row for row in rows if "error" not in row]
+    fields = {
+        "recipe": name,
+        "description": f"Time and memory beside others' networks: {found['title']}.",
+        "test": figures(rows),
+        "seed": found["seed"],
+        "budget": f"{found['runs']} calls at {found['size']} x {found['size']} pixels",
+        "size": found["size"],
+        "runs": found["runs"],
+        "threads": found["threads"],
+        "versions": versions(done),
+        "device": machine.processor(found["threads"]),
+        "seconds": round(found["seconds"], 1),
+        "peak_memory_mib": max(row["peak_mib"] for row in done),
+        "commit": machine.commit(),
+        "command": found["command"],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    return results.write(name, fields)
+
+
+def figures(rows):
+    """Returns the figures of the rows as the record keeps them, by network and engine."""
+    best = table.fastest(rows)
+    against = [table.ratios(row, rows)[0] for row in best.values()]
+    test = {} if None in against else {"slowest_ratio": round(max(against), 4)}
+    for row in rows:
+        kept = {k: v for k, v in row.items() if k not in ("network", "engine", "role", "backend")}
+        if "error" not in row:
+            kept["ratio"], kept["memory_ratio"] = table.ratios(row, rows)
+        kept = {
+            k: round(v, 4) if isinstance(v, float) and k != "gap" else v for k, v in kept.items()
+        }
+        test.setdefault(row["network"], {})[row["engine"]] = kept
+    for network, row in best.items():
+        test[network]["fastest"] = row["engine"]
+    return test
+
+
+def versions(rows):
+    """Returns the versions of Python and of every library that took part, by pip's names."""
+    known = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            known[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    used = sorted({row["backend"] for row in rows})
+    return {
+        **known,
+        "backend": ", ".join(used),
+        "backend_version": ", ".join(known.get(backend, "unknown") for backend in used),
+    }

@@ -1,0 +1,90 @@
+"""The table of a benchmark, row by row."""
+
+from pixelwise.bench.case import OURS, YARDSTICK
+
+_COLUMNS = ("median ms", "best ms", "ratio", "CPU ms", "peak MiB", "ratio", "before", "gap")
+_WIDTHS = (11, 10, 7, 9, 10, 7, 8, 9)
+_DASH = "\u2013"
+
+
+def head(network, title, size, threads, runs):
+    """Returns the lines above the rows of a network."""
+    columns = "".join(f"{name:>{width}}" for name, width in zip(_COLUMNS, _WIDTHS, strict=True))
+    times = "1 call" if runs == 1 else f"{runs} calls"
+    where = f"{threads} thread" if threads == 1 else f"{threads} threads"
+    return f"\n{network}: {title}, {size} x {size} pixels, {where}, {times}\n{'':26}{columns}"
+
+
+def line(row, rows):
+    """Returns the row of a case.
+
+    Args:
+        row: what ``runner.run`` knows of the case.
+        rows: all rows so far, among which the yardstick of its network is looked for.
+    """
+    note = f"  {row['note']}" if row["note"] else ""
+    if "error" in row:
+        return f"  {row['engine']:24}not run: {row['error']}{note}"
+    time, memory = ratios(row, rows)
+    figures = (
+        f"{row['median_ms']:.1f}",
+        f"{row['best_ms']:.1f}",
+        _ratio(time),
+        f"{row['cpu_ms']:.0f}",
+        str(row["peak_mib"]),
+        _ratio(memory),
+        str(row["before_mib"]),
+        _DASH if row["gap"] is None else f"{row['gap']:.1e}",
+    )
+    text = "".join(f"{figure:>{width}}" for figure, width in zip(figures, _WIDTHS, strict=True))
+    return f"  {row['engine']:24}{text}{note}"
+
+
+def foot(rows, tolerance):
+    """Returns the lines below the table: what the columns mean, and the fastest of each network."""
+    lines = [
+        "",
+        "ratio: to the first row of the network. CPU: what all threads together computed. peak:",
+        "the largest memory that the process held, with its libraries and while it was built;",
+        "before: what it held before the network was built. gap: the largest difference from the",
+        f"first answer, relative to its largest value; above {tolerance} nothing is timed. Each",
+        "case ran in a process of its own, without an accelerator.",
+    ]
+    for network, row in fastest(rows).items():
+        time, _ = ratios(row, rows)
+        beside = (
+            "" if time is None else f", {time:.2f} of the time of {_yardstick(row, rows)['engine']}"
+        )
+        lines.append(f"{network}: fastest with {row['engine']}, {row['median_ms']:.0f} ms{beside}")
+    return "\n".join(lines)
+
+
+def ratios(row, rows):
+    """Returns the time and the peak memory of a case divided by its yardstick's, or None twice."""
+    yardstick = _yardstick(row, rows)
+    if yardstick is None:
+        return None, None
+    return tuple(row[key] / yardstick[key] for key in ("median_ms", "peak_mib"))
+
+
+def fastest(rows):
+    """Returns the fastest of our own cases by network (a dict; networks without are left out)."""
+    best = {}
+    for row in rows:
+        if row["role"] == OURS and "error" not in row:
+            held = best.get(row["network"])
+            if held is None or row["median_ms"] < held["median_ms"]:
+                best[row["network"]] = row
+    return best
+
+
+def _yardstick(row, rows):
+    """The measured row that a row is divided by, or None."""
+    for other in rows:
+        if other["network"] == row["network"] and other["role"] == YARDSTICK:
+            return None if "error" in other else other
+    return None
+
+
+def _ratio(value):
+    return _DASH if value is None else f"{value:.2f}"

@@ -1,0 +1,355 @@
+"""The benchmark: each case in a process of its own, measured, compared, and never left out."""
+
+import importlib
+import json
+import os
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from pixelwise import cli, paths, results
+from pixelwise.bench import SUITES, case, record, runner, segmentation, table, worker
+
+# A suite of toys in which everything happens that can happen to a case.
+TOYS = """
+import os
+import signal
+import time
+
+import numpy as np
+
+from pixelwise.bench.case import OTHERS, YARDSTICK, Case
+
+TITLE, SIZE, SMALLEST, TOLERANCE, SEED = "toys", 8, 4, 1e-3, 0
+
+
+def case(engine, role="ours", network="net", backend="jax", needs=("numpy",), **more):
+    arguments = {"what": engine, **more.pop("arguments", {})}
+    return Case(network, engine, backend, "toys:build", arguments, needs, role, **more)
+
+
+def cases():
+    return [
+        case("torchvision", YARDSTICK, backend="torch"),
+        case("slow", note="sleeps", arguments={"seconds": 0.05}),
+        case("close"),
+        case("wrong"),
+        case("nan"),
+        case("shape"),
+        case("raises"),
+        case("exits"),
+        case("dies"),
+        case("absent", needs=("no_such_module",)),
+        case("environment", backend="tensorflow", compared=False),
+        case("alone", network="other"),
+    ]
+
+
+def build(size, threads, what, seconds=0):
+    answer = np.ones((1, size, size, 2), "float32")
+    if what == "raises":
+        raise RuntimeError("no such\\nkernel")
+    if what == "exits":
+        print("the last words", flush=True)
+        os._exit(3)
+    if what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "environment":
+        assert os.environ["KERAS_BACKEND"] == "tensorflow"
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["TF_NUM_INTRAOP_THREADS"] == str(threads)
+        assert not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) == threads
+    if what == "shape":
+        return lambda: answer[..., 0]
+    answer = answer * {"close": 1 + 5e-4, "wrong": 1.01, "nan": np.nan}.get(what, 1)
+
+    def call():
+        time.sleep(seconds)
+        return answer
+
+    return call
+"""
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    (tmp_path / "toys.py").write_text(TOYS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(SUITES, "toys", "toys")
+    monkeypatch.delitem(sys.modules, "toys", raising=False)
+    return importlib.import_module("toys")
+
+
+@pytest.fixture
+def found(toys):
+    said = []
+    found = runner.run("toys", runs=3, threads=1, say=said.append)
+    return {**found, "said": "\n".join(said)}
+
+
+def test_every_case_is_measured_or_says_why_not(found):
+    rows = {row["engine"]: row for row in found["rows"]}
+    assert list(rows) == [one.engine for one in importlib.import_module("toys").cases()]
+    assert {name: row.get("error") for name, row in rows.items()} == {
+        "torchvision": None,
+        "slow": None,
+        "close": None,
+        "wrong": "its answer is 1.0e-02 away from the first one, more than 0.001",
+        "nan": "its answer is nan away from the first one, more than 0.001",
+        "shape": "its answer has the shape (1, 8, 8), the first one (1, 8, 8, 2)",
+        "raises": "RuntimeError: no such kernel",
+        "exits": "its process ended with status 3: the last words",
+        "dies": "its process was ended by signal 9, for want of memory as it seems",
+        "absent": "no_such_module is not installed (pip install no_such_module)",
+        "environment": None,
+        "alone": None,
+    }
+    assert [name for name, row in rows.items() if row.get("wrong")] == ["wrong", "nan", "shape"]
+    lines = found["said"].splitlines()
+    for name, row in rows.items():
+        line = next(line for line in lines if line.strip().startswith(f"{name} "))
+        assert row.get("error", f"{row.get('median_ms', 0):.1f}") in line
+    assert "  sleeps" in next(line for line in lines if "slow " in line)
+
+
+def test_what_is_measured(found):
+    rows = {row["engine"]: row for row in found["rows"]}
+    slow = rows["slow"]
+    assert len(slow["runs_ms"]) == 3
+    assert slow["median_ms"] == pytest.approx(sorted(slow["runs_ms"])[1], abs=0.01)
+    assert 50 <= slow["best_ms"] <= slow["median_ms"]
+    assert slow["cpu_ms"] < 25  # it sleeps
+    assert 10 < slow["before_mib"] <= slow["peak_mib"] and slow["built_mib"] <= slow["peak_mib"]
+    assert rows["torchvision"]["gap"] is None and rows["environment"]["gap"] is None
+    assert slow["gap"] == 0 and rows["close"]["gap"] == pytest.approx(5e-4, rel=1e-2)
+
+
+def test_the_ratios_are_to_the_yardstick_of_the_network(found):
+    rows = {row["engine"]: row for row in found["rows"]}
+    time, memory = table.ratios(rows["slow"], found["rows"])
+    assert time == rows["slow"]["median_ms"] / rows["torchvision"]["median_ms"] > 1
+    assert memory == rows["slow"]["peak_mib"] / rows["torchvision"]["peak_mib"]
+    assert table.ratios(rows["alone"], found["rows"]) == (None, None)
+    assert {name: row["engine"] for name, row in table.fastest(found["rows"]).items()} == {
+        "net": min(("close", "environment"), key=lambda name: rows[name]["median_ms"]),
+        "other": "alone",
+    }
+    assert "other: fastest with alone" in found["said"]
+
+
+def test_a_case_that_does_not_end_is_given_up(toys, monkeypatch):
+    monkeypatch.setattr(runner, "LIMIT", 0.05)
+    found = runner.run("toys", runs=1, threads=1, only=["other"], say=lambda line: None)
+    assert [row["error"] for row in found["rows"]] == ["it was not done after 0.05 s"]
+
+
+def test_what_was_asked_for_runs_and_the_yardstick_always(toys, monkeypatch):
+    monkeypatch.setattr(runner, "_measured", lambda one, job, folder: {"error": "not now"})
+
+    def engines(**options):
+        found = runner.run("toys", threads=1, say=lambda line: None, **options)
+        return [row["engine"] for row in found["rows"]]
+
+    assert engines(only=["other"]) == ["alone"]
+    assert engines(backends=["tensorflow"]) == ["torchvision", "environment"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 3}, "--size is 3: give a whole number from 4"),
+        ({"runs": 0}, "--runs is 0: give a whole number from 1"),
+        ({"threads": 0}, "--threads is 0: give a whole number from 1"),
+        ({"threads": 4096}, "--threads is 4096, but this process has"),
+        ({"only": ["nett"]}, "There is no network 'nett' in this benchmark: the nearest is net"),
+        (
+            {"backends": ["jaxx"]},
+            "There is no backend 'jaxx' in this benchmark: the nearest is jax",
+        ),
+    ],
+)
+def test_bad_arguments_are_one_sentence(toys, sentence, options, said):
+    with pytest.raises(ValueError) as caught:
+        runner.run("toys", **options)
+    assert said in sentence(caught)
+
+
+def test_an_unknown_suite(sentence):
+    with pytest.raises(ValueError) as caught:
+        runner.run("dancing")
+    assert "there are segmentation" in sentence(caught)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "results_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def row(engine, **more):
+    figures = {"median_ms": 100.0, "best_ms": 90.0, "cpu_ms": 200.0, "peak_mib": 400, "gap": None}
+    plain = {"network": "net", "backend": "jax", "role": case.OURS, "note": ""}
+    return {**plain, "engine": engine, "before_mib": 9, **figures, **more}
+
+
+def measured(*rows):
+    return {
+        "suite": "toys",
+        "command": "pixelwise bench toys",
+        "title": "toys",
+        "seed": 0,
+        "size": 8,
+        "runs": 3,
+        "threads": 1,
+        "seconds": 1.23,
+        "rows": list(rows),
+    }
+
+
+def test_the_record_can_be_cited(kept):
+    yardstick = row("torchvision", role=case.YARDSTICK, median_ms=200.0, backend="torch")
+    rows = (yardstick, row("jax", gap=1.5e-6), row("jax_xla", median_ms=50.0, peak_mib=800))
+    path = record.write(measured(*rows, row("absent", error="it is not installed")))
+    assert path == kept / "bench_toys.json"
+    assert results.get("bench_toys", "test.slowest_ratio") == 0.25
+    assert results.get("bench_toys", "test.net.fastest") == "jax_xla"
+    assert results.get("bench_toys", "test.net.jax_xla.memory_ratio") == 2
+    assert results.get("bench_toys", "test.net.jax.gap") == 1.5e-6
+    assert results.get("bench_toys", "test.net.absent.error") == "it is not installed"
+    whole = json.loads(path.read_text())
+    assert whole["versions"]["backend"] == "jax, torch" and whole["versions"]["keras"]
+    assert whole["device"].startswith("CPU, 1 core") and whole["peak_memory_mib"] == 800
+    assert results.summary()[0]["metric"] == "slowest_ratio"
+
+
+def test_a_record_without_a_yardstick_has_no_ratio(kept):
+    record.write(measured(row("jax")))
+    assert "slowest_ratio" not in results.get("bench_toys", "test")
+    assert results.get("bench_toys", "test.net.jax.ratio") is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("a"), row("b", error="it differs", wrong=True)], "not the same network with b"),
+        ([row("a", error="not installed")], "none of our networks ran"),
+        ([row("a", role=case.OTHERS)], "none of our networks ran"),
+    ],
+)
+def test_what_is_not_recorded(kept, sentence, rows, said):
+    with pytest.raises(ValueError) as caught:
+        record.write(measured(*rows))
+    assert said in sentence(caught) and not list(kept.iterdir())
+
+
+def test_the_command_passes_its_options_on(monkeypatch, capsys):
+    seen = {}
+
+    def run(name, **options):
+        seen.update(options, name=name)
+        return measured(row("jax", **({"error": "it differs", "wrong": True} if bad else {})))
+
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(record, "write", lambda found: "results/bench_toys.json")
+    bad = False
+    assert cli.main(["bench", "toys", "--size", "64", "--runs", "2", "--record"]) == 0
+    assert capsys.readouterr().out == "written: results/bench_toys.json\n"
+    words = ["bench", "toys", "--only", "a", "b", "--backends", "jax", "--threads", "1"]
+    bad = True
+    assert cli.main(words) == 1
+    assert seen == {
+        "name": "toys",
+        "size": None,
+        "runs": 5,
+        "only": ["a", "b"],
+        "backends": ["jax"],
+        "threads": 1,
+    }
+
+
+def test_a_record_of_a_part_is_refused_before_anything_runs(monkeypatch, capsys):
+    monkeypatch.setattr(runner, "run", lambda *a, **k: pytest.fail("it ran"))
+    assert cli.main(["bench", "segmentation", "--only", "fcn_resnet50", "--record"]) == 1
+    assert "leave out --only and --backends" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suite", list(SUITES))
+def test_the_cases_of_a_suite(suite):
+    cases = importlib.import_module(SUITES[suite]).cases()
+    assert len({(one.network, one.engine) for one in cases}) == len(cases)
+    groups = {}
+    for one in cases:
+        groups.setdefault(one.network, []).append(one)
+        module, _, function = one.build.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+        assert one.backend in case.BACKENDS and one.engine.replace("_", "").isalnum()
+        json.dumps(one.arguments)
+    for group in groups.values():
+        assert [one.role == case.YARDSTICK for one in group] == [True] + [False] * (len(group) - 1)
+        assert {one.backend for one in group if one.role == case.OURS} == set(case.BACKENDS)
+
+
+def test_seeded_weights_depend_on_the_name_and_keep_activations_in_bounds():
+    shapes = {"a.weight": (8, 4, 3, 3), "b.weight": (8, 4, 3, 3), "a.running_var": (8,)}
+    state = segmentation.random_weights(shapes)
+    again = segmentation.random_weights({"a.weight": (8, 4, 3, 3)})
+    np.testing.assert_array_equal(state["a.weight"], again["a.weight"])
+    assert np.abs(state["a.weight"] - state["b.weight"]).max() > 0.1
+    assert state["a.running_var"].min() > 0
+    logits = segmentation.ours("fcn_resnet50", size=32, threads=1)()
+    assert 0.01 < logits.std() < 1e4 and logits.shape == (1, 32, 32, 21)
+
+
+def test_our_engines_agree_on_this_backend():
+    backend = keras.backend.backend()
+    options = {name: o for name, (its, o) in segmentation.ENGINES.items() if its == backend}
+    assert len(options) == 2
+    one, other = (
+        segmentation.ours(segmentation.MOBILE, size=64, threads=1, **arguments)()
+        for arguments in options.values()
+    )
+    assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
+
+
+def test_torchvisions_network_is_ours(monkeypatch):
+    pytest.importorskip("torchvision")
+    backend = keras.backend.backend()
+    wanted = ("torchvision", next(e for e, (b, _) in segmentation.ENGINES.items() if b == backend))
+    few = [
+        one
+        for one in segmentation.cases()
+        if one.network == "fcn_resnet50" and one.engine in wanted
+    ]
+    monkeypatch.setattr(segmentation, "cases", lambda: few)
+    found = runner.run("segmentation", size=64, runs=1, threads=1, say=lambda line: None)
+    theirs, ours = found["rows"]
+    assert "error" not in theirs and "error" not in ours, found["rows"]
+    assert ours["gap"] < 1e-4
+
+
+def test_openvino_gives_the_same_logits():
+    pytest.importorskip("openvino")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras exports to OpenVINO from TensorFlow and from its OpenVINO backend")
+    arguments = {"network": segmentation.MOBILE, "size": 64, "threads": 1}
+    one, other = segmentation.openvino(**arguments)(), segmentation.ours(**arguments)()
+    assert np.abs(one - other).max() < 1e-4 * np.abs(other).max()
+
+
+def test_an_error_is_cut_to_one_line():
+    assert worker.one_line(ValueError("two\n  lines")) == "two lines"
+    assert worker.one_line(KeyError()) == "KeyError: no message"
+    assert len(worker.one_line(RuntimeError("x" * 999))) == 200
+
+
+def test_the_process_that_starts_the_others_loads_no_backend(tmp_path):
+    script = tmp_path / "light.py"
+    script.write_text(
+        "import sys\nfrom pixelwise.bench import record, runner, segmentation\n"
+        "runner._processors()\nassert not {'keras', 'torch', 'tensorflow'} & set(sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(runner.LIBRARY)}
+    done = runner.subprocess.run([sys.executable, str(script)], env=environment, check=False)
+    assert done.returncode == 0
