@@ -1,4 +1,4 @@
-"""Makes tests/unit/golden/trained_logits.npz: what the trained FCN-8s says, on one backend.
+"""Makes tests/unit/golden/trained_logits.npz: what the trained networks say, on one backend.
 
     KERAS_BACKEND=tensorflow python tests/unit/make_trained_logits.py
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 import pixelwise as pw
+from pixelwise.models.deeplab import deeplab
 from pixelwise.models.fcn import fcn
 
 SIZES = ((96, 96), (75, 110))
@@ -22,11 +23,18 @@ def picture(size):
     return coarse.repeat(5, 0).repeat(5, 1)[None, : size[0], : size[1]].astype("float32")
 
 
+def networks():
+    """The trained networks, by the name of their checkpoint."""
+    small = {"features": ("C4", "C5"), "rates": (1, 2, 3), "channels": 128}
+    untrained = {"fcn8s_wardrobe": fcn(6, "8s"), "deeplabv3plus_wardrobe": deeplab(6, **small)}
+    return {name: pw.weights.checkpoint(model, name) for name, model in untrained.items()}
+
+
 def logits():
-    """The logits of the trained network, (1, height, width, 6), by the size of the picture."""
-    network = pw.weights.checkpoint(fcn(6, "8s"), "fcn8s_wardrobe")
+    """The logits of each network, (1, height, width, 6), by its name and the picture's size."""
     return {
-        f"{height}x{width}": keras.ops.convert_to_numpy(network(picture((height, width))))
+        f"{name}/{height}x{width}": keras.ops.convert_to_numpy(network(picture((height, width))))
+        for name, network in networks().items()
         for height, width in SIZES
     }
 
