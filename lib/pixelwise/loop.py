@@ -16,7 +16,7 @@ from pixelwise.nn.normalisation import update_batch_norm
 RESET_EVERY = 50
 # Batches over which free batch normalisation is averaged again for an average of the weights; in a
 # shorter run, as many as it has steps.
-STATISTICS_BATCHES = 40
+STATISTICS_BATCHES = 20
 
 
 class Loop(keras.callbacks.Callback):

@@ -79,11 +79,13 @@ class _Copier:
         return outputs
 
     def _merge(self, convolution, norm, x):
-        """Calls the merged convolution. The copy of the first one is left without a reader."""
+        """Calls the convolution that takes the place of both."""
         key = (id(convolution), id(norm))
         if key in self.merged:
             return self.merged[key](x)
-        config = {**convolution.get_config(), "use_bias": True}
+        # Both names, since the first convolution may have other readers and then stays as well.
+        name = f"{convolution.name}-{norm.name}"
+        config = {**convolution.get_config(), "use_bias": True, "name": name}
         merged = self.merged[key] = type(convolution).from_config(config)
         outputs = merged(x)
         kernel, bias = folded_weights(self.sources[key[0]][1], self.sources[key[1]][1])
