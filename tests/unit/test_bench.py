@@ -1,6 +1,7 @@
 """The benchmark: each case in a process of its own, measured, compared, and never left out."""
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -25,9 +26,9 @@ from pixelwise.bench.case import OTHERS, YARDSTICK, Case
 TITLE, SIZE, SMALLEST, TOLERANCE, SEED = "toys", 8, 4, 1e-3, 0
 
 
-def case(engine, role="ours", network="net", backend="jax", needs=("numpy",), **more):
+def case(engine, role="ours", network="net", backend="jax", **more):
     arguments = {"what": engine, **more.pop("arguments", {})}
-    return Case(network, engine, backend, "toys:build", arguments, needs, role, **more)
+    return Case(network, engine, backend, "toys:build", arguments, ("numpy",), role=role, **more)
 
 
 def cases():
@@ -121,7 +122,8 @@ def test_what_is_measured(found):
     assert slow["median_ms"] == pytest.approx(sorted(slow["runs_ms"])[1], abs=0.01)
     assert 50 <= slow["best_ms"] <= slow["median_ms"]
     assert slow["cpu_ms"] < 25  # it sleeps
-    assert 10 < slow["before_mib"] <= slow["peak_mib"] and slow["built_mib"] <= slow["peak_mib"]
+    # Not what the process of these tests holds, which has loaded a backend.
+    assert 10 < slow["before_mib"] <= slow["built_mib"] <= slow["peak_mib"] < 150
     assert rows["torchvision"]["gap"] is None and rows["environment"]["gap"] is None
     assert slow["gap"] == 0 and rows["close"]["gap"] == pytest.approx(5e-4, rel=1e-2)
 
@@ -314,7 +316,8 @@ def test_our_engines_agree_on_this_backend():
 
 
 def test_torchvisions_network_is_ours(monkeypatch):
-    pytest.importorskip("torchvision")
+    if importlib.util.find_spec("torchvision") is None:  # importing it here could crash TensorFlow
+        pytest.skip("torchvision is not installed")
     backend = keras.backend.backend()
     wanted = ("torchvision", next(e for e, (b, _) in segmentation.ENGINES.items() if b == backend))
     few = [
@@ -329,13 +332,22 @@ def test_torchvisions_network_is_ours(monkeypatch):
     assert ours["gap"] < 1e-4
 
 
-def test_openvino_gives_the_same_logits():
+@pytest.mark.parametrize("exporter", segmentation.EXPORTERS.values())
+def test_openvino_gives_the_same_logits(exporter):
     pytest.importorskip("openvino")
     if keras.backend.backend() != "tensorflow":
-        pytest.skip("Keras exports to OpenVINO from TensorFlow and from its OpenVINO backend")
+        pytest.skip("the exports are made in processes of their own, with backends of their own")
     arguments = {"network": segmentation.MOBILE, "size": 64, "threads": 1}
-    one, other = segmentation.openvino(**arguments)(), segmentation.ours(**arguments)()
+    one = segmentation.openvino(**arguments, exporter=exporter)()
+    other = segmentation.ours(**arguments)()
     assert np.abs(one - other).max() < 1e-4 * np.abs(other).max()
+
+
+def test_a_network_that_is_not_exported_says_why(monkeypatch, sentence):
+    pytest.importorskip("openvino")
+    with pytest.raises(ValueError, match="Keras on nonsense does not export it") as caught:
+        segmentation.openvino(segmentation.MOBILE, 64, 1, exporter="nonsense")
+    assert "\n" not in str(caught.value)
 
 
 def test_an_error_is_cut_to_one_line():

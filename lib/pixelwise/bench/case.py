@@ -31,7 +31,8 @@ class Case:
         build: ``"module:function"``. The function takes ``size``, ``threads`` and ``arguments`` and
             returns a function without arguments that computes and returns a NumPy array.
         arguments: dict of further arguments for it.
-        needs: modules that must be installed; they are imported before memory is first read.
+        imports: modules that its process imports before memory is first read.
+        needs: modules that must be installed beside these.
         role: ``OURS``, ``YARDSTICK`` (others' network, by which all of the group are divided) or
             ``OTHERS``.
         compared: whether its output must be that of the first compared case of the network.
@@ -43,6 +44,7 @@ class Case:
     backend: str
     build: str
     arguments: dict = field(default_factory=dict)
+    imports: tuple = ()
     needs: tuple = ()
     role: str = OURS
     compared: bool = True
@@ -50,7 +52,7 @@ class Case:
 
     def missing(self):
         """Returns why the case cannot run, in one line, or None: a module is not installed."""
-        for module in self.needs:
+        for module in (*self.imports, *self.needs):
             if importlib.util.find_spec(module) is None:
                 return f"{module} is not installed (pip install {PACKAGES.get(module, module)})"
         return None

@@ -41,7 +41,8 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
     if name not in SUITES:
         raise ValueError(f"There is no benchmark {name!r}: there are {', '.join(SUITES)}.")
     suite = importlib.import_module(SUITES[name])
-    size, threads = size or suite.SIZE, threads or _processors()
+    size = suite.SIZE if size is None else size
+    threads = _processors() if threads is None else threads
     _check(size, suite.SMALLEST, runs, threads)
     cases = _chosen(suite.cases(), only, backends)
     started = time.perf_counter()
@@ -53,7 +54,7 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
             job = {
                 "build": one.build,
                 "arguments": one.arguments,
-                "needs": one.needs,
+                "imports": one.imports,
                 "size": size,
                 "runs": runs,
                 "threads": threads,

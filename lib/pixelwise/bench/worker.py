@@ -35,11 +35,11 @@ def main(job_file, result_file):
     Path(result_file).write_text(json.dumps(result), encoding="utf-8")
 
 
-def measure(build, arguments, needs, size, runs, threads, reference, tolerance):
+def measure(build, arguments, imports, size, runs, threads, reference, tolerance):
     """Builds a case, checks it and times it.
 
     Args:
-        build, arguments, needs: see ``case.Case``.
+        build, arguments, imports: see ``case.Case``.
         size: side of the picture.
         runs: how many calls are timed, after two that are not.
         threads: how many threads, and processors, may compute.
@@ -58,7 +58,7 @@ def measure(build, arguments, needs, size, runs, threads, reference, tolerance):
         WrongAnswer: if the answer is further from the reference than the tolerance.
     """
     keep_to(threads)
-    for module in needs:
+    for module in imports:
         importlib.import_module(module)
     from pixelwise import machine
 

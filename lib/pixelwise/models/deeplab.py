@@ -118,7 +118,8 @@ def deeplab(
     logits = ResizeTo(name="logits")([x, pictures])
     outputs = logits
     if auxiliary:
-        x = fcn_head(levels["C4"], num_classes, levels["C4"].shape[-1] // 4, "aux_classifier")
+        width = levels["C4"].shape[-1] // 4
+        x = fcn_head(levels["C4"], num_classes, width, "aux_classifier", dropout)
         outputs = {"logits": logits, "aux": ResizeTo(name="aux")([x, pictures])}
     name = f"deeplab_{variant.replace('+', 'plus')}_{backbone}"
     return Segmenter(pictures, outputs, builder=deeplab, arguments=arguments, name=name)

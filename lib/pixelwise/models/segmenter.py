@@ -96,7 +96,8 @@ class Segmenter(keras.Model):
                     f"With {changes} the network needs {variable.path} of the shape "
                     f"{tuple(variable.shape)}, which is not among these weights: train it anew."
                 )
-            variable.assign(source)
+            # A copy: JAX gives the memory of a variable away, and both would lose it.
+            variable.assign(ops.convert_to_numpy(source))
         return other
 
     def get_config(self):

@@ -72,7 +72,7 @@ class BilateralGaussian:
         position_sigma: standard deviation in pixels.
         colour_sigma: standard deviation in the unit of ``image``.
         stride: side of the cells in pixels; 1 is exact.
-        memory: MiB that the blocks may take; a block is never less than one column of the matrix.
+        memory: MiB that the blocks may take; a block is never less than one row of the matrix.
 
     Attributes:
         size: ``(height, width)``.
@@ -98,7 +98,7 @@ class BilateralGaussian:
         self.exponents = difference_exponents
         if product_is_exact(points):
             self.exponents = product_exponents
-            points, senders = lift(points)[0], lift(senders)[1]
+            points, senders = lift(points)[1], lift(senders)[0]
 
         room = int(memory * 2**18)  # numbers of four bytes
         block = max(1, min(BLOCK, room // BLOCKS_AT_ONCE) // len(points))
@@ -113,9 +113,9 @@ class BilateralGaussian:
             self.kept = list(self.blocks())
 
     def blocks(self):
-        """Yields the matrix in blocks of columns, float ``(pixels, some samples)``."""
+        """Yields the matrix in blocks of rows, float ``(some samples, pixels)``."""
         for senders in self.senders:
-            yield ops.exp(ops.maximum(self.exponents(self.points, senders), LOWEST))
+            yield ops.exp(ops.maximum(self.exponents(senders, self.points), LOWEST))
 
     def gather(self, x):
         """Returns sum_j a_j k_ij x_j over the samples j (a_j = 1 with stride 1), at every pixel i.
@@ -123,11 +123,12 @@ class BilateralGaussian:
         Args, Returns: as for ``SpatialGaussian.gather``.
         """
         sent = self.cells * ops.take(ops.reshape(x, (-1, x.shape[-1])), self.samples, axis=0)
+        sent = ops.transpose(sent)  # long rows are multiplied faster than short ones
         total, first = 0.0, 0
         for block in self.blocks() if self.kept is None else self.kept:
-            end = first + block.shape[1]
-            total, first = total + ops.matmul(block, sent[first:end]), end
-        return ops.reshape(total, x.shape)
+            end = first + block.shape[0]
+            total, first = total + ops.matmul(sent[:, first:end], block), end
+        return ops.reshape(ops.transpose(total), x.shape)
 
 
 def _cells(side, stride):

@@ -7,27 +7,47 @@ convolution, a product of matrices, of the part of the map that it sees,
 
     y[p] = sum over taps t of  x[p + rate * t] W[t],   where p + rate * t lies on the map.
 
-TensorFlow computes a dilated convolution by cutting the map into rate * rate smaller ones and JAX
-without leaving out anything, so that this is up to seven times faster there; PyTorch does it this
-way by itself. Chapter 3.
+TensorFlow computes a dilated convolution by cutting the map into rate * rate smaller ones, and JAX
+leaves out nothing, so that this is two to twelve times faster there; PyTorch and OpenVINO leave out
+the zeros by themselves. Chapter 3.
 """
+
+import contextlib
 
 import keras
 from keras import layers, ops
 
 # Share of a kernel's taps that lie on the map, on average, below which tap by tap is faster.
-# Measured with 65 x 65 cells and 256 to 2,048 channels on TensorFlow, JAX and OpenVINO: at the rate
-# 12 (0.77) it was, at 4 (0.92) it was not.
+# Measured with 65 x 65 cells and 256 to 2,048 channels on a CPU: at the rate 12 (0.77) it was, at 4
+# (0.92) it was not.
 SHARE = 0.85
+BACKENDS = ("tensorflow", "jax")  # on which it is faster
+
+_direct = False  # whether tap by tap is switched off
+
+
+@contextlib.contextmanager
+def direct():
+    """Makes every ``AtrousConv2D`` that is called or traced in the body compute as ``Conv2D``.
+
+    For graphs that another compiler takes over, as OpenVINO, which does better with the whole
+    convolution.
+    """
+    global _direct
+    before, _direct = _direct, True
+    try:
+        yield
+    finally:
+        _direct = before
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
 class AtrousConv2D(layers.Conv2D):
     """``keras.layers.Conv2D`` that computes tap by tap where this is faster.
 
-    That is: stride 1, padding ``"same"``, an odd kernel, channels last and one group; a map whose
-    size is known when the computation is traced, and most of whose places a tap leaves; any backend
-    but PyTorch. Elsewhere, and in its arguments, weights and results, it is ``Conv2D``.
+    That is: on TensorFlow and JAX; with stride 1, padding ``"same"``, an odd kernel, channels last
+    and one group; on a map whose size is known when the computation is traced, beyond which the
+    taps reach at many places. Elsewhere, and in arguments, weights and results, it is ``Conv2D``.
     """
 
     def convolution_op(self, inputs, kernel):
@@ -38,7 +58,8 @@ class AtrousConv2D(layers.Conv2D):
     def _worthwhile(self, shape):
         size = tuple(shape[1:3])
         if (
-            keras.backend.backend() == "torch"
+            _direct
+            or keras.backend.backend() not in BACKENDS
             or None in size
             or self.data_format != "channels_last"
             or self.padding != "same"
