@@ -570,7 +570,7 @@ figure = plot.grid(
 plt.show()
 
 # %% [markdown]
-# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well and a part with another colour than the rest, a strap, a shoe's sole, is given away.
+# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the right columns: what is broken is mostly a minority opinion that was outvoted.
 #
 # The price is time: hundreds of times that of the network here, and growing with the *square* of the number of pixels (`stride` makes it cheaper: fewer pixels send messages). Version 3 showed that with a better network the CRF was no longer needed on VOC, and left it out. On a data set whose objects have plain colours it still pays.
 #
