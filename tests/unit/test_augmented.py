@@ -78,12 +78,13 @@ def test_a_mask_stays_on_its_picture():
 
 
 def test_what_lies_beyond_the_picture_is_void():
-    images, masks = Augmented(Blocks(), scale=(0.5, 0.5))[0]
-    for image, mask in zip(images, masks, strict=True):
-        rows, columns = np.nonzero(mask != VOID)
-        assert np.ptp(rows) + 1 == 12 and np.ptp(columns) + 1 == 16
-        assert (mask != VOID).sum() == 12 * 16
-        assert np.allclose(image[mask == VOID], PAD)
+    for void, options in ((VOID, {}), (9, {"void": 9})):
+        images, masks = Augmented(Blocks(), scale=(0.5, 0.5), **options)[0]
+        for image, mask in zip(images, masks, strict=True):
+            rows, columns = np.nonzero(mask != void)
+            assert np.ptp(rows) + 1 == 12 and np.ptp(columns) + 1 == 16
+            assert (mask != void).sum() == 12 * 16
+            assert np.allclose(image[mask == void], PAD)
 
 
 def test_a_crop_at_scale_one_is_a_part_of_the_picture():
