@@ -20,6 +20,7 @@ from pixelwise.models.fcn import CheckSize, check_ends
 from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.nn.aspp import aspp, scaled_rates
 from pixelwise.nn.atrous import conv_bn, separable_conv_bn
+from pixelwise.nn.taps import AtrousConv2D
 
 # Rates at output stride 16: of pixels of the picture, the same at any stride.
 RATES = {"v1": (6,), "v2": (3, 6, 9, 12), "v3": (6, 12, 18), "v3+": (6, 12, 18)}
@@ -150,7 +151,7 @@ def aspp_sum_head(x, num_classes, channels, rates, dropout):
 
 
 def _fc_branch(x, num_classes, channels, rate, dropout, suffix):
-    x = layers.Conv2D(
+    x = AtrousConv2D(
         channels, 3, dilation_rate=rate, padding="same", activation="relu", name=f"fc6{suffix}"
     )(x)
     x = layers.Dropout(dropout, name=f"fc6_dropout{suffix}")(x)

@@ -9,6 +9,8 @@ convolution with a zero-stuffed kernel, are in The mathematics of pixels.
 import numpy as np
 from keras import initializers, layers
 
+from pixelwise.nn.taps import AtrousConv2D
+
 BATCH_NORM_EPSILON = 1e-5  # PyTorch's; Keras' default is 1e-3
 BATCH_NORM_MOMENTUM = 0.9  # what PyTorch calls 0.1
 
@@ -71,7 +73,8 @@ def conv_bn(
         start = initializers.RandomNormal(stddev=float(np.sqrt(2 / kernel**2)))
         x = layers.DepthwiseConv2D(kernel, depthwise_initializer=start, **options)(x)
     else:
-        x = layers.Conv2D(filters, kernel, kernel_initializer="he_normal", **options)(x)
+        convolution = AtrousConv2D if rate > 1 else layers.Conv2D
+        x = convolution(filters, kernel, kernel_initializer="he_normal", **options)(x)
     x = batch_norm(x, bn_name)
     return layers.Activation(activation, name=f"{bn_name}-{activation}")(x) if activation else x
 
