@@ -35,13 +35,13 @@ TABLE = {
         "probe_steps": {"smoke": 1, "quick": 25, "full": 25},  # epochs over 64 scenes
     },
     "03_deeplab": {
-        "batch_size": {"smoke": 4, "quick": 16, "full": 16},
+        "batch_size": {"smoke": 4, "quick": 12, "full": 16},
         "steps": {"smoke": 6, "quick": 100, "full": 6000},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "crf_pictures": {"smoke": 1, "quick": 4, "full": 64},  # test scenes
         "views_pictures": {"smoke": 1, "quick": 8, "full": 400},  # test scenes
         "norm_batches": {"smoke": 1, "quick": 2, "full": 25},  # of 16 test scenes
-        "average_steps": {"smoke": 2, "quick": 10, "full": 10},
+        "average_steps": {"smoke": 2, "quick": 5, "full": 10},
     },
 }
 

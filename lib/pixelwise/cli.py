@@ -66,6 +66,17 @@ def _parser():
     train.add_argument("--data-root", type=Path, help="where a downloaded data set lies")
     train.set_defaults(command=_train)
 
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a recipe's recorded network again, with what may follow it"
+    )
+    evaluate.add_argument("recipe", metavar="RECIPE", help="one that has a checkpoint")
+    evaluate.add_argument(
+        "--after", default="nothing", help="nothing (default), crf, mirror or scales"
+    )
+    evaluate.add_argument("--data-root", type=Path, help="where a downloaded data set lies")
+    evaluate.add_argument("--record", action="store_true", help="note the figures in results/")
+    evaluate.set_defaults(command=_evaluate)
+
     bench = commands.add_parser("bench", help="time our networks beside others' on this machine")
     bench.add_argument("suite", metavar="SUITE", help="segmentation")
     bench.add_argument("--size", type=int, help="side of the picture; default: the suite's")
@@ -137,6 +148,22 @@ def _train(options):
         resume=not options.no_resume,
         data_root=options.data_root,
     )
+    _show(result)
+
+
+def _evaluate(options):
+    with quiet():
+        from pixelwise import evaluation
+
+    _show(
+        evaluation.evaluate(
+            options.recipe, after=options.after, data_root=options.data_root, write=options.record
+        )
+    )
+
+
+def _show(result):
+    """Prints the figures of a record, and the files that were written."""
     for metric, value in result["test"].items():
         if isinstance(value, float):
             print(f"{metric:24}{value:.4f}")

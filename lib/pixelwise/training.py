@@ -180,6 +180,34 @@ def train(recipe_name, *, seed=None, steps=None, resume=True, data_root=None, wr
     return found | {"written": [str(path) for path in written]}
 
 
+def load_data(plan, split, seed, data_root=None):
+    """Loads a split of a recipe's data set.
+
+    Args:
+        plan: ``pixelwise.recipe.Recipe``.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        seed: of the training pictures; the other splits have their own.
+        data_root: folder of a public data set, passed to its loader as ``root``.
+
+    Returns:
+        ``keras.utils.PyDataset``.
+
+    Raises:
+        RecipeError: if the data set does not take the recipe's arguments.
+    """
+    name = plan.data["name"]
+    arguments = {"split": split, "batch_size": plan.training["batch_size"]}
+    arguments |= {"seed": seed} if split == "train" else {}
+    arguments |= {"root": data_root} if data_root is not None else {}
+    arguments |= plan.data.get("all", {}) | plan.data.get(split, {})
+    try:
+        return data.load(name, **arguments)
+    except TypeError as error:
+        raise recipe.RecipeError(
+            f"[data] of the recipe {plan.name}: {name} cannot be loaded with {arguments} ({error})."
+        ) from error
+
+
 class _Run:
     """One recipe with one seed."""
 
@@ -232,17 +260,7 @@ class _Run:
         return validate
 
     def load(self, split):
-        name = self.plan.data["name"]
-        arguments = {"split": split, "batch_size": self.plan.training["batch_size"]}
-        arguments |= {"seed": self.seed} if split == "train" else {}
-        arguments |= {"root": self.data_root} if self.data_root is not None else {}
-        arguments |= self.plan.data.get("all", {}) | self.plan.data.get(split, {})
-        try:
-            return data.load(name, **arguments)
-        except TypeError as error:
-            raise recipe.RecipeError(
-                f"{self.table('data')}: {name} cannot be loaded with {arguments} ({error})."
-            ) from error
+        return load_data(self.plan, split, self.seed, self.data_root)
 
     def table(self, name):
         return f"[{name}] of the recipe {self.plan.name}"
