@@ -22,13 +22,12 @@ and mirroring.
 
 import math
 import numbers
-import os
 
 import numpy as np
 from PIL import Image
 
 from pixelwise import windows
-from pixelwise.data import pictures
+from pixelwise.data import pictures, single
 
 MEAN = np.float32(pictures.PADDING) / 255
 
@@ -138,7 +137,7 @@ class _Views:
         self.least = self.fixed or (smallest_side(model),) * 2
         self.multiple = multiple
         window = _window(window, self.least, multiple)
-        self.picture = _picture(image)
+        self.picture = single.read(image)
         self.height, self.width = self.picture.shape[:2]
         self.mirrored = (False, True) if flip else (False,)
         fit = 1.0 if size is None else pictures.fit(self.picture.shape, size)
@@ -211,34 +210,6 @@ class _Views:
                 "returns logits (batch, height, width, classes) and nothing else."
             )
         return np.asarray(logits[0, :height, :width], np.float32)
-
-
-def _picture(image):
-    """Turns what users have into float32 ``(height, width, 3)`` in [0, 1]."""
-    if isinstance(image, str | os.PathLike):
-        image = pictures.read_image(image)
-    if isinstance(image, Image.Image):
-        raise ValueError(
-            "The picture is a Pillow image: give its path, or the array "
-            'np.asarray(image.convert("RGB")).'
-        )
-    image = np.asarray(image)
-    shape = image.shape if image.ndim == 3 else (*image.shape, 1)
-    if len(shape) != 3 or shape[-1] not in (1, 3, 4) or 0 in shape:
-        raise ValueError(
-            f"The picture has the shape {image.shape}: give one picture, (height, width, 3), or "
-            "its path."
-        )
-    if image.dtype != np.uint8 and image.dtype.kind != "f":
-        raise ValueError(f"The picture has dtype {image.dtype}: give uint8, or float in [0, 1].")
-    top = 255 if image.dtype == np.uint8 else 1
-    image = image.reshape(shape).astype(np.float32)
-    image /= top
-    if shape[-1] == 4:
-        image = 1 + (image[..., :3] - 1) * image[..., 3:]
-    elif shape[-1] == 1:
-        image = image.repeat(3, axis=-1)
-    return pictures.check_batch(image[None])[0]
 
 
 def _resize(picture, shape):

@@ -17,6 +17,7 @@ RESET_EVERY = 50
 # Batches over which free batch normalisation is averaged again for an average of the weights; in a
 # shorter run, as many as it has steps.
 STATISTICS_BATCHES = 20
+PART = "history/part/"  # in a saved state, before the name of a part of the loss
 
 
 class Loop(keras.callbacks.Callback):
@@ -73,6 +74,8 @@ class Loop(keras.callbacks.Callback):
             self.diverged = (step, loss)
             self._model.stop_training = True
             return
+        for name, value in self._parts_of_step(before, step, logs).items():
+            self.history.parts.setdefault(name, []).append(value)
         self.done = step
         self.history.steps.append(step)
         self.history.loss.append(loss)
@@ -142,8 +145,19 @@ class Loop(keras.callbacks.Callback):
         self.weight, self.total = self.weight + weight, total
         return loss
 
+    def _parts_of_step(self, before, step, logs):
+        """The parts of the loss, which the model reports as means over the steps since a reset."""
+        found = {}
+        for name, mean in logs.items():
+            if name.startswith("loss_"):
+                total = float(mean) * (step - self.reset_at)
+                found[name.removeprefix("loss_")] = total - self.part_totals.get(name, 0.0)
+                self.part_totals[name] = total
+        return found
+
     def _forget(self):
         self.weight, self.total, self.reset_at = 0, 0.0, self.done
+        self.part_totals = {}
 
 
 class Keeper:
@@ -166,6 +180,7 @@ class Keeper:
             "validation": history.validation,
         }
         extra = {"history/steps": history.steps, "history/loss": history.loss}
+        extra |= {f"{PART}{name}": values for name, values in history.parts.items()}
         runstate.write(self.path, header, arrays | {k: np.array(v) for k, v in extra.items()})
         self.saved = time.monotonic()
 

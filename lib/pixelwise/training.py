@@ -28,6 +28,8 @@ class History:
     Attributes:
         steps: the steps done, counted from 1.
         loss: the loss of each of them.
+        parts: the parts of the loss of each of them, a list by name, for models that report some
+            under names that begin with ``loss_``, as detectors do.
         validation: one dict a validation, with ``step`` and the metrics.
         seconds: time spent training, over all parts of a resumed run.
         resumed_from: the step this part of the run started from, 0 for a fresh run.
@@ -35,6 +37,7 @@ class History:
 
     steps: list = dataclasses.field(default_factory=list)
     loss: list = dataclasses.field(default_factory=list)
+    parts: dict = dataclasses.field(default_factory=dict)
     validation: list = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     resumed_from: int = 0
@@ -356,6 +359,11 @@ def _read_state(path, settings, model):
     return History(
         steps=arrays["history/steps"].tolist(),
         loss=arrays["history/loss"].tolist(),
+        parts={
+            key.removeprefix(loop.PART): values.tolist()
+            for key, values in arrays.items()
+            if key.startswith(loop.PART)
+        },
         validation=header["validation"],
         seconds=header["seconds"],
         resumed_from=header["step"],

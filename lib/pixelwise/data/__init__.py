@@ -2,7 +2,9 @@
 
 ``load(name, split)`` is the one door: it returns a ``keras.utils.PyDataset`` whose batches are
 ``(images, masks)``, images float32 ``(batch, height, width, 3)`` in [0, 1] and masks int32
-``(batch, height, width)`` with 255 for pixels that are not labelled.
+``(batch, height, width)`` with 255 for pixels that are not labelled. Sets with a mask for each
+object (COCO, LabelMe, Penn-Fudan, and the wardrobe with ``targets="instances"``) have dicts in the
+place of masks, which ``instances`` describes.
 """
 
 import importlib
@@ -19,6 +21,9 @@ DATASETS = {
     "voc2012": "pixelwise.data.voc",
     "camvid": "pixelwise.data.camvid",
     "folder": "pixelwise.data.folder",
+    "coco": "pixelwise.data.coco",
+    "labelme": "pixelwise.data.labelme",
+    "penn_fudan": "pixelwise.data.penn_fudan",
 }
 
 

@@ -40,12 +40,16 @@ class DamagedArchive(DownloadError):
 
 
 class Archive(NamedTuple):
-    """One file of an official set: address, bytes, MD5, and the folder inside."""
+    """One file of an official set: address, bytes, MD5, the folder inside, and SHA-256.
+
+    Bytes and hashes are ``None`` where nobody publishes them.
+    """
 
     url: str
-    size: int
-    md5: str
+    size: int | None
+    md5: str | None
     folder: str
+    sha256: str | None = None
 
 
 def fetch(root, archives):
@@ -65,7 +69,7 @@ def fetch(root, archives):
     for archive in archives:
         if not (root / archive.folder).is_dir():
             file = root / archive.url.rsplit("/", 1)[-1]
-            download(archive.url, file, size=archive.size, md5=archive.md5)
+            download(archive.url, file, size=archive.size, md5=archive.md5, sha256=archive.sha256)
             unpack(file, root / archive.folder, inside=archive.folder)
     return root
 

@@ -21,25 +21,11 @@ A mask has the name of its picture and is a grey or palette PNG with class numbe
 for each class; ``class_table`` says how the table is written.
 """
 
-import numbers
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import numpy as np
-
-from pixelwise.data import class_table, listing, options
+from pixelwise.data import class_table, listing, splits
 from pixelwise.data.paired import PairedFiles
 
-PARTS = ("train", "val", "test")
-SPLITS = {part: (part,) for part in PARTS} | {
-    "validation": ("val",),
-    "trainval": ("train", "val"),
-    "all": PARTS,
-}
-LISTS = {
-    "train": ("train.txt",),
-    "val": ("val.txt", "valid.txt", "validation.txt"),
-    "test": ("test.txt",),
-}
 TABLES = ("classes.csv", "classes.txt")
 LOSSY = (".jpg", ".jpeg")
 
@@ -93,10 +79,7 @@ class Folder(PairedFiles):
         split_seed=0,
         **others,
     ):
-        if split not in SPLITS:
-            raise ValueError(
-                f"A folder has no split {split!r}: choose one of {', '.join(map(repr, SPLITS))}."
-            )
+        splits.check(split, "A folder")
         if root is None:
             raise ValueError(
                 "The data set 'folder' needs root= (--data-root of 'pixelwise train'): a folder "
@@ -108,15 +91,18 @@ class Folder(PairedFiles):
             raise ValueError(f"There is no folder {root}: check the name given as root.")
         names, legend = _read_classes(self.root, classes, void)
         pairs = _Pairs(self.root, images, masks, mask_tail)
-        lists = _lists(self.root)
-        parts = pairs.listed(lists) if lists else pairs.drawn(val, test, split_seed)
-        files = pairs.files(_select(parts, split, self.root))
+        lists = splits.lists(self.root)
+        if lists:
+            parts = splits.listed(lists, pairs.images, pairs.image_folder)
+        else:
+            parts = pairs.drawn(val, test, split_seed)
+        files = pairs.files(splits.select(parts, split, self.root))
         if not files:
             raise ValueError(
                 f"The split {split!r} is empty: none of the {len(pairs.images)} pictures in "
                 f"{pairs.image_folder} is for it."
             )
-        super().__init__(files, legend, names, self.split in ("train", "trainval"), **others)
+        super().__init__(files, legend, names, splits.training(self.split), **others)
 
 
 def load(split="train", **others):
@@ -150,81 +136,19 @@ class _Pairs:
                 "export the masks again as PNG."
             )
 
-    def listed(self, lists):
-        """Returns the names of each part that has a list."""
-        parts = {}
-        for part, file in lists.items():
-            parts[part] = [self._name(line) for line in listing.read_lines(file)]
-            listing.check_listed(
-                parts[part], self.images, self.image_folder, by=file.name, advice="put it there"
-            )
-        for part in ("val", "test"):
-            both = sorted({*parts.get("train", ())} & {*parts.get(part, ())})
-            if both:
-                raise ValueError(
-                    f"{lists['train']} and {lists[part].name} both name {both[0]}: a picture that "
-                    "was trained on measures nothing, so take it out of one."
-                )
-        return parts
-
-    def _name(self, line):
-        """Returns the picture that a line means: a name, a file, its path, or paths of a pair."""
-        for text in (line, line.split()[0]):
-            path = PurePosixPath(text.replace("\\", "/"))
-            stem = path.stem if path.suffix.lower() in listing.ENDINGS else path.name
-            for name in (path.name, stem):
-                if name in self.images:
-                    return name
-        return line
-
     def drawn(self, val, test, seed):
         """Returns the names of each part of a random split, the same for the same seed."""
         listing.check_partners(self.images, self.masks, self.mask_folder, self.tail)
         listing.check_partners(
             self.masks, self.images, self.image_folder, kind="mask", partner="picture"
         )
-        fractions = {"val": val, "test": test}
-        for part, fraction in fractions.items():
-            if not isinstance(fraction, numbers.Real) or not 0 <= fraction < 1:
-                raise ValueError(f"{part} is {fraction!r}: give a fraction, at least 0, below 1.")
-        options.whole("split_seed", seed, 0)
-        order = np.random.default_rng(seed).permutation(list(self.images)).tolist()
-        parts = {}
-        for part, fraction in fractions.items():
-            count = max(1, round(fraction * len(self.images))) if fraction else 0
-            parts[part], order = sorted(order[:count]), order[count:]
-        return parts | {"train": sorted(order)}
+        return splits.drawn(self.images, val, test, seed)
 
     def files(self, names):
         """Returns the paths of picture and mask of some names."""
         chosen = {name: self.images[name] for name in names}
         listing.check_partners(chosen, self.masks, self.mask_folder, self.tail)
         return {name: (image, self.masks[name]) for name, image in chosen.items()}
-
-
-def _lists(root):
-    """Returns the lists that there are, by part."""
-    found = {}
-    for part, names in LISTS.items():
-        files = [root / name for name in names if (root / name).is_file()]
-        if len(files) > 1:
-            raise ValueError(f"{root} has both {files[0].name} and {files[1].name}: keep one.")
-        if files:
-            found[part] = files[0]
-    return found
-
-
-def _select(parts, split, root):
-    """Returns the names of a split: of one part, of two, or of all that there are."""
-    if split == "all":
-        return sorted(name for names in parts.values() for name in names)
-    for part in SPLITS[split]:
-        if part not in parts:
-            raise ValueError(
-                f"The split {split!r} needs {LISTS[part][0]}, since {root} has lists, but not this "
-                'one: add it, or take another split; a recipe says so as test = { split = "val" }.'
-            )
-    return [name for part in SPLITS[split] for name in parts[part]]
 
 
 def _read_classes(root, classes, void):

@@ -9,7 +9,7 @@ import functools
 import keras
 import numpy as np
 
-from pixelwise.data import backgrounds, fashion, options, pictures, scenes
+from pixelwise.data import backgrounds, fashion, objects, options, pictures, scenes
 
 CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
 # Fashion-MNIST's ten classes in our five: T-shirt, trouser, pullover, dress, coat, sandal, shirt,
@@ -19,6 +19,7 @@ VALIDATION_GARMENTS = 1000  # the last of the training pictures
 SPLITS = {"train": 0, "validation": 1, "test": 2}
 TEST_SEED = 2015
 DEFAULT_BATCHES = {"train": None, "validation": 13, "test": 25}
+TARGETS = ("semantic", "instances")
 
 
 @functools.cache
@@ -49,6 +50,10 @@ class Wardrobe(keras.utils.PyDataset):
         num_batches: length of an epoch; ``None`` is endless for training and 400 scenes (at batch
             size 16) for test, 208 for validation.
         varied: strong variation of backgrounds; default: only in training.
+        targets: ``"semantic"``, masks int32 ``(batch, height, width)``; or ``"instances"``, a dict
+            as at the head of ``instances``.
+        max_objects: garments a scene that the arrays of instances have room for; a scene has at
+            most 6.
         **kwargs: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of ``PyDataset``.
 
     Raises:
@@ -63,10 +68,15 @@ class Wardrobe(keras.utils.PyDataset):
         seed=None,
         num_batches=None,
         varied=None,
+        targets="semantic",
+        max_objects=8,
         **kwargs,
     ):
         _check_split(split)
         options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
+        options.whole("max_objects", max_objects, 1)
+        if targets not in TARGETS:
+            raise ValueError(f"targets is {targets!r}: choose 'semantic' or 'instances'.")
         kwargs.setdefault("workers", 2)
         kwargs.setdefault("max_queue_size", 8)
         super().__init__(**kwargs)
@@ -79,6 +89,8 @@ class Wardrobe(keras.utils.PyDataset):
             num_batches = -(-default * 16 // batch_size)
         self._num_batches = num_batches
         self.varied = split == "train" if varied is None else varied
+        self.targets = targets
+        self.max_objects = max_objects
         self.classes = CLASSES
         self.num_classes = len(CLASSES)
 
@@ -95,13 +107,43 @@ class Wardrobe(keras.utils.PyDataset):
         )
 
     def __getitem__(self, index):
-        """Returns batch ``index``: images float32 (b, h, w, 3) in [0, 1], masks int32 (b, h, w)."""
+        """Returns batch ``index``.
+
+        Returns:
+            ``(images, targets)``: images float32 ``(b, h, w, 3)`` in [0, 1]; targets int32 ``(b, h,
+            w)``, or a dict with ``targets="instances"``.
+        """
+        numbers, batch = self._scenes(index)
+        if self.targets == "semantic":
+            return _images(batch), np.stack([scene.semantic for scene in batch]).astype("int32")
+        names = [f"{number} of the wardrobe's {self.split}" for number in numbers]
+        return _images(batch), objects.targets(_objects(batch), names, self.max_objects)
+
+    def evaluation_batch(self, index):
+        """Returns batch ``index`` with all that measuring instances needs, whatever ``targets`` is.
+
+        Returns:
+            ``(images, targets)`` as ``instances.Instances.evaluation_batch``; no garment is a
+            crowd.
+        """
+        _, batch = self._scenes(index)
+        return _images(batch), objects.batch(_objects(batch))
+
+    def _scenes(self, index):
+        """Returns the numbers and the scenes of a batch."""
         if index < 0 or (self.num_batches is not None and index >= self.num_batches):
             raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
         first = index * self.batch_size
-        batch = [self.scene(first + k) for k in range(self.batch_size)]
-        images = np.stack([scene.image for scene in batch]).astype("float32") / 255
-        return images, np.stack([scene.semantic for scene in batch]).astype("int32")
+        numbers = range(first, first + self.batch_size)
+        return numbers, [self.scene(number) for number in numbers]
+
+
+def _images(batch):
+    return np.stack([scene.image for scene in batch]).astype("float32") / 255
+
+
+def _objects(batch):
+    return [objects.of_labels(scene.instances, scene.classes) for scene in batch]
 
 
 def _check_split(split):

@@ -16,6 +16,24 @@ from pixelwise.nn.upsampling import resize_bilinear
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary loss; 0.5 in torchvision's reference training
 
 
+def built_by(address):
+    """Returns the function that built a saved network.
+
+    Args:
+        address: ``"pixelwise.models.module:function"``.
+
+    Raises:
+        ValueError: if it is of another package, since a saved file may name anything.
+    """
+    module, _, function = address.partition(":")
+    if not module.startswith("pixelwise.models."):
+        raise ValueError(
+            f"The saved network was built by {address!r}, which is no builder of "
+            "pixelwise.models: load files of this book only."
+        )
+    return getattr(importlib.import_module(module), function)
+
+
 @keras.saving.register_keras_serializable(package="pixelwise")
 class Segmenter(keras.Model):
     """A network from pictures to logits, made by one of the builders of this package.
@@ -110,13 +128,7 @@ class Segmenter(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        module, _, function = config["builder"].partition(":")
-        if not module.startswith("pixelwise.models."):
-            raise ValueError(
-                f"The saved network was built by {config['builder']!r}, which is no builder of "
-                "pixelwise.models: load files of this book only."
-            )
-        model = getattr(importlib.import_module(module), function)(**config["arguments"])
+        model = built_by(config["builder"])(**config["arguments"])
         model.auxiliary_weight = config["auxiliary_weight"]
         return model
 

@@ -5,50 +5,34 @@
 
 The first call downloads the checkpoint, checks its hash and converts it, for which PyTorch has to
 be installed; later ones read the converted file from the cache. Layer by layer these are the
-networks of torchvision 0.29, and give its outputs (tests/parity). Chapter 3.
+networks of torchvision 0.29, and give its outputs (tests/parity). Chapters 3 and 4.
 
-The COCO checkpoints were trained on the pictures of COCO that show one of the 20 classes of Pascal
-VOC, and measured (60.5 and 66.4 % mean IoU) on pictures whose shorter side was resized to 520
-pixels, bilinearly and with antialiasing, then normalised by the ImageNet mean and standard
-deviation. The normalisation is the first layer here. The resizing is left to the caller:
-``keras.ops.image.resize(picture, (520, int(520 * width / height)), antialias=True)`` for a picture
-that is wider than high; the logits have the size of the resized picture.
+The COCO checkpoints of fcn_resnet50 and deeplabv3_resnet50 were trained on the pictures of COCO
+that show one of the 20 classes of Pascal VOC, and measured (60.5 and 66.4 % mean IoU) on pictures
+whose shorter side was resized to 520 pixels, bilinearly and with antialiasing, then normalised by
+the ImageNet mean and standard deviation. The normalisation is the first layer here. The resizing is
+left to the caller: ``keras.ops.image.resize(picture, (520, int(520 * width / height)),
+antialias=True)`` for a picture that is wider than high; the logits have the size of the resized
+picture.
+
+That of maskrcnn_resnet50_fpn was trained on all of COCO (37.9 % box and 34.6 % mask AP).
+``pixelwise.detection.detect`` resizes the picture as in its training, and returns boxes and masks
+of the picture's own size; ``COCO_CLASSES`` names the classes.
 """
 
 import inspect
+from pathlib import Path
 
 import keras
 
 from pixelwise.models.backbones import mobilenet_v2, resnet50
+from pixelwise.models.class_names import COCO_CLASSES, VOC_CLASSES
 from pixelwise.models.deeplab import deeplab, fcn_head
 from pixelwise.models.fcn import CheckSize, check_ends
+from pixelwise.models.mask_rcnn import mask_rcnn
 from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.weights import published
 
-# The classes of the COCO checkpoints, in the order of their logits: Pascal VOC's.
-VOC_CLASSES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
 NUM_CLASSES = len(VOC_CLASSES)
 
 
@@ -56,17 +40,19 @@ def load(name, weights=None, **options):
     """Builds one of torchvision's networks and loads its weights.
 
     Args:
-        name: ``"fcn_resnet50"`` or ``"deeplabv3_resnet50"``, which give logits, or ``"resnet50"``
-            or ``"mobilenet_v2"``, which give a pyramid of features (``backbones.py``).
-        weights: ``"coco"`` for the first two, ``"imagenet"`` for the others: what torchvision
+        name: ``"fcn_resnet50"`` or ``"deeplabv3_resnet50"``, which give logits,
+            ``"maskrcnn_resnet50_fpn"``, which finds objects, or ``"resnet50"`` or
+            ``"mobilenet_v2"``, which give a pyramid of features (``backbones.py``).
+        weights: ``"coco"`` for the first three, ``"imagenet"`` for the others: what torchvision
             publishes, in full precision; or the path of a ``.pth`` file of this network; or
             ``None`` for random weights.
         **options: of the network's function. ``fcn_resnet50`` and ``deeplabv3_resnet50`` have
-            ``num_classes``, ``auxiliary``, ``freeze_bn`` and ``input_shape``; see them below, and
-            ``backbones.py`` for the others. With weights, ``freeze_bn`` is ``True`` unless given.
+            ``num_classes``, ``auxiliary``, ``freeze_bn`` and ``input_shape``; see them and those of
+            ``maskrcnn_resnet50_fpn`` below, and ``backbones.py`` for the others. With weights,
+            ``freeze_bn`` is ``True`` unless given.
 
     Returns:
-        ``Segmenter`` or ``keras.Model``.
+        ``Segmenter``, ``MaskRCNN`` or ``keras.Model``.
 
     Raises:
         ValueError: if the name, an option or the weights are unknown, or a file is no checkpoint.
@@ -77,20 +63,25 @@ def load(name, weights=None, **options):
     if name not in NETWORKS:
         raise ValueError(f"There is no network {name!r} here: choose one of {', '.join(NETWORKS)}.")
     build, leave_out = NETWORKS[name]
+    signature = inspect.signature(build)
     try:
-        inspect.signature(build).bind(**options)
+        signature.bind(**options)
     except TypeError as error:
         raise ValueError(
             f"{name} {error}: zoo.{build.__name__} says which options it has."
         ) from error
     if options.get("freeze_bn") is None:
         options["freeze_bn"] = weights is not None
-    num_classes = options.get("num_classes", NUM_CLASSES)
-    if weights == "coco" and num_classes != NUM_CLASSES:
-        raise ValueError(
-            f"The weights 'coco' tell {NUM_CLASSES} classes apart, but num_classes is "
-            f"{num_classes!r}: leave it out."
-        )
+    if weights == "coco" and "num_classes" in options:
+        known = signature.parameters["num_classes"].default
+        if options["num_classes"] != known:
+            raise ValueError(
+                f"The weights 'coco' tell {known} classes apart, but num_classes is "
+                f"{options['num_classes']!r}: leave it out."
+            )
+    if published.is_published(name, weights):
+        given = {option: value for option, value in options.items() if value is not None}
+        options = {**PUBLISHED_WITH.get(name, {}), **given}
     model = build(**{**options, "weights": None})
     if weights is not None:
         if not options.get("auxiliary", True):
@@ -193,10 +184,54 @@ def deeplabv3_resnet50(
     )
 
 
+def maskrcnn_resnet50_fpn(
+    num_classes=len(COCO_CLASSES),
+    *,
+    freeze_bn=None,
+    bn_epsilon=None,
+    freeze_to=None,
+    weights=None,
+    **settings,
+):
+    """Builds torchvision's Mask R-CNN: ``mask_rcnn`` with its defaults.
+
+    44,401,393 parameters for the 91 numbers of COCO's classes, and 53,120 in batch normalisation.
+
+    Args:
+        num_classes: number of classes, the background counted.
+        freeze_bn: ``True`` keeps the batch normalisation of the backbone as it is, ``None`` does
+            so if weights were loaded.
+        bn_epsilon: what is added to the variances of the backbone. ``None`` is 1e-5, and 0.0 for
+            ``load`` with the published weights or their file, with which they were trained.
+        freeze_to: ``None``, or the last level of the backbone whose layers do not learn;
+            torchvision fine-tunes with ``"C2"``.
+        weights: of the backbone: what ``backbones.resnet50`` takes.
+        **settings: what differs from ``detector.Settings``, or further arguments of ``mask_rcnn``.
+
+    Returns:
+        ``MaskRCNN``.
+
+    Raises:
+        ValueError: if an argument is not possible.
+    """
+    return mask_rcnn(
+        num_classes,
+        "resnet50",
+        freeze_bn=freeze_bn,
+        bn_epsilon=bn_epsilon,
+        freeze_to=freeze_to,
+        weights=weights,
+        **settings,
+    )
+
+
 # Name -> its function, and which of torchvision's tensors the network is built without.
 NETWORKS = {
     "fcn_resnet50": (fcn_resnet50, ()),
     "deeplabv3_resnet50": (deeplabv3_resnet50, ()),
+    "maskrcnn_resnet50_fpn": (maskrcnn_resnet50_fpn, ()),
     "resnet50": (resnet50, ("fc.",)),
     "mobilenet_v2": (mobilenet_v2, ("classifier.",)),
 }
+# Name -> options that the published weights need.
+PUBLISHED_WITH = {"maskrcnn_resnet50_fpn": {"bn_epsilon": 0.0}}

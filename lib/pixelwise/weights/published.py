@@ -20,6 +20,7 @@ SERVER = "https://download.pytorch.org/models"
 FILES = {
     "fcn_resnet50": {"coco": "fcn_resnet50_coco-1167a1af.pth"},
     "deeplabv3_resnet50": {"coco": "deeplabv3_resnet50_coco-cd0a2569.pth"},
+    "maskrcnn_resnet50_fpn": {"coco": "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"},
     "resnet50": {"imagenet": "resnet50-0676ba61.pth"},
     "mobilenet_v2": {"imagenet": "mobilenet_v2-b0353104.pth"},
 }
@@ -54,6 +55,19 @@ def load(model, network, weights, *, leave_out=()):
             "None."
         )
     return load_state_dict(model, state, source=source, leave_out=leave_out)
+
+
+def is_published(network, weights):
+    """Whether weights are published ones, by what they were trained on or by their file's name.
+
+    Args:
+        network: a key of ``FILES``.
+        weights: what ``load`` takes, or ``None``.
+    """
+    if not isinstance(weights, str | os.PathLike):
+        return False
+    files = FILES[network]
+    return weights in files or Path(weights).name in files.values()
 
 
 def fetch(network, trained_on):

@@ -146,11 +146,17 @@ def _as_array(torch, tensor):
 
 
 def modern_names(state):
-    """Renames the tensors of MobileNetV2 checkpoints made before torchvision 0.5.
+    """Renames the tensors of checkpoints with names that torchvision has given up.
 
-    Old: ``features.1.conv.1.weight``, one flat list of layers a block. New: each convolution with
-    its normalisation in a list of its own, ``features.1.conv.0.1.weight``. ResNet-50, fcn_resnet50
-    and deeplabv3_resnet50 never changed their names.
+    MobileNetV2 before 0.5: ``features.1.conv.1.weight``, one flat list of layers a block. Now each
+    convolution with its normalisation is in a list of its own: ``features.1.conv.0.1.weight``.
+
+    Mask R-CNN before 0.13, and the published file: ``backbone.fpn.inner_blocks.0.weight``,
+    ``rpn.head.conv.weight``, ``roi_heads.mask_head.mask_fcn1.weight``. Now a convolution is the
+    first of a list: ``backbone.fpn.inner_blocks.0.0.weight``, ``rpn.head.conv.0.0.weight``,
+    ``roi_heads.mask_head.0.0.weight``.
+
+    ResNet-50, fcn_resnet50 and deeplabv3_resnet50 never changed their names.
 
     Args:
         state: dict of tensors by name.
@@ -158,21 +164,32 @@ def modern_names(state):
     Returns:
         The same dict, with today's names.
     """
-    if "features.1.conv.0.weight" not in state:
-        return dict(state)
-    renamed = {}
-    for name, tensor in state.items():
-        match = re.fullmatch(r"features\.(\d+)\.conv\.(\d+)\.(\w+)", name)
-        if match:
-            block, position, kind = int(match[1]), int(match[2]), match[3]
-            groups = 1 if block == 1 else 2  # convolutions with normalisation and ReLU6, of 3 each
-            if position < 3 * groups:
-                place = f"{position // 3}.{position % 3}"
-            else:
-                place = str(position - 2 * groups)
-            name = f"features.{block}.conv.{place}.{kind}"
-        renamed[name] = tensor
-    return renamed
+    # Old names of MobileNetV2 could be new ones of another layer: one that is not says which.
+    rename = _of_mobilenet if "features.1.conv.0.weight" in state else _of_mask_rcnn
+    return {rename(name): tensor for name, tensor in state.items()}
+
+
+def _of_mobilenet(name):
+    """Today's name of a tensor of an old MobileNetV2."""
+    match = re.fullmatch(r"features\.(\d+)\.conv\.(\d+)\.(\w+)", name)
+    if not match:
+        return name
+    block, position, kind = int(match[1]), int(match[2]), match[3]
+    groups = 1 if block == 1 else 2  # convolutions with normalisation and ReLU6, of 3 each
+    if position < 3 * groups:
+        return f"features.{block}.conv.{position // 3}.{position % 3}.{kind}"
+    return f"features.{block}.conv.{position - 2 * groups}.{kind}"
+
+
+def _of_mask_rcnn(name):
+    """Today's name of a tensor of an old Mask R-CNN; other names stay."""
+    name = re.sub(r"(\bfpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", name)
+    name = re.sub(r"(\brpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2", name)
+    return re.sub(
+        r"\bmask_head\.mask_fcn(\d+)\.(weight|bias)$",
+        lambda match: f"mask_head.{int(match[1]) - 1}.0.{match[2]}",
+        name,
+    )
 
 
 def load_state_dict(model, state, *, source="the state dict", leave_out=()):

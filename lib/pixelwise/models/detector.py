@@ -1,0 +1,265 @@
+"""What the two-stage detectors of this book have in common: their parts, from pictures to boxes.
+
+``mask_rcnn.py`` and ``instance_segnet.py`` add how regions are read and what their masks are.
+Layers carry torchvision's names. Chapters 4 and 5.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers
+
+from pixelwise.models.backbones import backbone as build_backbone
+from pixelwise.nn.anchors import RATIOS
+from pixelwise.nn.fpn import feature_pyramid
+from pixelwise.results import nearest
+
+TARGETS = ("boxes", "classes", "masks")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The numbers of a detector that no weight depends on; the defaults are torchvision's.
+
+    Attributes:
+        anchor_sizes: sides of the anchors in pixels, one or several a level, finest first.
+        ratios: of their height to their width.
+        anchors_sampled, anchors_positive: anchors a picture in the loss, and the largest share of
+            positive ones.
+        train_before, train_proposals: anchors a level that become proposals in training, and
+            proposals left of all levels.
+        test_before, test_proposals: the same for detection.
+        proposal_iou: above which one of two proposals of a level is suppressed.
+        regions, regions_positive: regions a picture that the heads learn from, and the largest
+            share that stands for objects.
+        canonical: side in pixels from which a region is read at the level of stride 16.
+        least_score: below which a detection is none.
+        detection_iou: above which one of two detections of a class is suppressed.
+        candidates: best pairs of region and class that are looked at; torchvision takes all.
+        detections: most that are returned for a picture.
+        box_side, mask_side: of what is read from the pyramid for boxes and for masks, in cells.
+    """
+
+    anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
+    ratios: tuple = RATIOS
+    anchors_sampled: int = 256
+    anchors_positive: float = 0.5
+    train_before: int = 2000
+    train_proposals: int = 2000
+    test_before: int = 1000
+    test_proposals: int = 1000
+    proposal_iou: float = 0.7
+    regions: int = 512
+    regions_positive: float = 0.25
+    canonical: float = 224.0
+    least_score: float = 0.05
+    detection_iou: float = 0.5
+    candidates: int = 2000
+    detections: int = 100
+    box_side: int = 7
+    mask_side: int = 14
+
+
+# Arguments that every two-stage detector of this book has.
+SHARED = (
+    "num_classes",
+    "backbone",
+    "levels",
+    "channels",
+    "box_channels",
+    "anchor_levels",
+    "roi_levels",
+    "groups",
+    "freeze_bn",
+    "bn_epsilon",
+    "freeze_to",
+    "weights",
+)
+
+
+def shared_parts(
+    num_classes,
+    backbone,
+    levels,
+    channels,
+    box_channels,
+    anchor_levels,
+    roi_levels,
+    groups,
+    freeze_bn,
+    bn_epsilon,
+    freeze_to,
+    weights,
+    settings,
+):
+    """Builds what detectors share, from pictures to boxes; see ``mask_rcnn`` for the arguments.
+
+    Returns:
+        dict of arguments for ``MaskRCNN``.
+    """
+    check_num_classes(num_classes)
+    settings = make_settings(settings, anchor_levels)
+    if weights == "default":
+        weights = "imagenet" if backbone == "mobilenet_v2" else None
+    body = build_backbone(backbone, weights=weights, freeze_bn=freeze_bn, name="body")
+    _check_levels(levels, anchor_levels, roi_levels, body)
+    prepare_body(body, bn_epsilon, freeze_to)
+    pictures = keras.Input((None, None, 3), name="pictures")
+    maps = body(pictures)
+    pyramid = feature_pyramid({name: maps[name] for name in levels}, channels, groups=groups)
+    anchors = len(settings.ratios) * len(settings.anchor_sizes[0])
+    return {
+        "backbone": keras.Model(pictures, pyramid, name="backbone"),
+        "rpn": rpn_head(channels, anchors),
+        "box_head": box_head(num_classes, channels, box_channels, settings.box_side),
+        "anchor_levels": anchor_levels,
+        "roi_levels": roi_levels,
+        "settings": settings,
+    }
+
+
+def rpn_head(channels, anchors):
+    """The region proposal network: what it says of the anchors of each cell of a level."""
+    near_zero = keras.initializers.RandomNormal(stddev=0.01)
+    level = keras.Input((None, None, channels), name="level")
+    x = layers.Conv2D(
+        channels,
+        3,
+        padding="same",
+        activation="relu",
+        kernel_initializer=near_zero,
+        name="head-conv-0-0",
+    )(level)
+    logits = layers.Conv2D(anchors, 1, kernel_initializer=near_zero, name="head-cls_logits")(x)
+    deltas = layers.Conv2D(4 * anchors, 1, kernel_initializer=near_zero, name="head-bbox_pred")(x)
+    return keras.Model(level, (logits, deltas), name="rpn")
+
+
+def box_head(num_classes, channels, width, side):
+    """Two dense layers over what was read of a region, then its class and its box."""
+    regions = keras.Input((side, side, channels), name="regions")
+    x = layers.Permute((3, 1, 2), name="channels_first")(regions)  # as the weights of PyTorch
+    x = layers.Flatten(name="flatten")(x)
+    for name in ("fc6", "fc7"):
+        x = layers.Dense(width, "relu", kernel_initializer="he_uniform", name=f"box_head-{name}")(x)
+    logits = layers.Dense(num_classes, name="box_predictor-cls_score")(x)
+    small = keras.initializers.RandomNormal(stddev=0.001)
+    deltas = layers.Dense(
+        4 * num_classes, kernel_initializer=small, name="box_predictor-bbox_pred"
+    )(x)
+    return keras.Model(regions, (logits, deltas), name="roi_heads")
+
+
+def prepare_body(body, bn_epsilon, freeze_to):
+    """Sets the epsilon of a backbone's batch normalisation, and what of it does not learn."""
+    if bn_epsilon is not None:
+        for layer in body.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.epsilon = bn_epsilon
+    if freeze_to is None:
+        return
+    if freeze_to not in body.output:
+        raise ValueError(
+            f"freeze_to is {freeze_to!r}: name a level of the backbone, {', '.join(body.output)}."
+        )
+    last = body.output[freeze_to]._keras_history.operation
+    for layer in body.layers:
+        layer.trainable = False
+        if layer is last:
+            return
+
+
+def make_settings(settings, anchor_levels):
+    """Returns ``Settings``, or says what is wrong with one."""
+    known = [field.name for field in dataclasses.fields(Settings)]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise ValueError(
+            f"A detector has no argument {unknown[0]!r}: {nearest(unknown[0], known)}."
+        )
+    settings = Settings(**{k: _tuples(v) for k, v in settings.items()})
+    if len(settings.anchor_sizes) != len(anchor_levels):
+        raise ValueError(
+            f"There are anchor sizes for {len(settings.anchor_sizes)} levels and the anchor "
+            f"levels are {', '.join(anchor_levels)}: give sizes for each."
+        )
+    if len({len(np.atleast_1d(of_level)) for of_level in settings.anchor_sizes}) != 1:
+        raise ValueError(
+            f"anchor_sizes is {settings.anchor_sizes}: give each level as many, since all levels "
+            "share one region proposal network."
+        )
+    return settings
+
+
+def check_num_classes(num_classes):
+    """Raises one sentence if there are no two classes."""
+    whole = isinstance(num_classes, int | np.integer) and not isinstance(num_classes, bool)
+    if not whole or num_classes < 2:
+        raise ValueError(
+            f"num_classes is {num_classes!r}: give a whole number from 2, the background counted."
+        )
+
+
+def check_targets(targets, shape):
+    """Raises one sentence if the targets of a batch are not what a detector learns from."""
+    if not isinstance(targets, dict) or not set(TARGETS) <= set(targets):
+        found = ", ".join(targets) if isinstance(targets, dict) else type(targets).__name__
+        raise ValueError(
+            f"The targets of a detector are a dict with {', '.join(TARGETS)}, but these are "
+            f"{found}: load the data set with targets='instances'."
+        )
+    masks, size = targets["masks"].shape, shape[1:3]
+    if None in size or tuple(masks[2:4]) != tuple(size):
+        raise ValueError(
+            f"The pictures have {size[0]} x {size[1]} pixels and the masks {masks[2]} x "
+            f"{masks[3]}: give masks (batch, objects, height, width) of the pictures' size."
+        )
+
+
+def _check_levels(levels, anchor_levels, roi_levels, body):
+    unknown = [name for name in levels if name not in body.output]
+    if unknown or not levels:
+        raise ValueError(
+            f"levels is {tuple(levels)}: name levels of the backbone, {', '.join(body.output)}."
+        )
+    pyramid = [f"P{name[1:]}" for name in levels]
+    pyramid.append(f"P{int(levels[-1][1:]) + 1}")
+    for what, names in (("anchor_levels", anchor_levels), ("roi_levels", roi_levels)):
+        if not names or any(name not in pyramid for name in names):
+            raise ValueError(f"{what} is {tuple(names)}: name some of {', '.join(pyramid)}.")
+
+
+def _tuples(value):
+    """Lists, as recipes and saved networks have them, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+@keras.saving.register_keras_serializable(package="pixelwise")
+class Finder(keras.Model):
+    """The detections of a detector as a model of their own, which is compiled once for a size.
+
+    Args:
+        detector: a ``MaskRCNN``.
+
+    Call arguments: dict of ``pictures``, float ``(batch, height, width, 3)``, and ``sizes``, float
+        ``(batch, 2)``: height and width in pixels of what is no padding.
+    Returns: see ``MaskRCNN.detections``.
+    """
+
+    def __init__(self, detector):
+        super().__init__(name="finder")
+        self.detector = detector
+        self.built = True
+
+    def call(self, inputs):
+        pictures = inputs["pictures"]
+        outputs = self.detector(pictures, training=False)
+        return self.detector.detections(outputs, *pictures.shape[1:3], inputs["sizes"])
+
+
+class Untracked:
+    """Keeps a model out of the layers of the model that it is an attribute of."""
+
+    def __init__(self, value):
+        self.value = value

@@ -1,0 +1,218 @@
+"""Mask R-CNN as a whole: shapes, training, hard pictures, saving, bad arguments."""
+
+import keras
+import numpy as np
+import pytest
+
+from pixelwise import training
+from pixelwise.models import mask_rcnn as m
+
+SIDE = 64
+
+
+def tiny(**options):
+    """A network that is small enough to be built and trained in seconds."""
+    smallest = {
+        "channels": 16,
+        "box_channels": 32,
+        "mask_convolutions": 1,
+        "train_before": 30,
+        "train_proposals": 20,
+        "test_before": 30,
+        "test_proposals": 20,
+        "regions": 8,
+        "detections": 5,
+    }
+    return m.small_mask_rcnn(3, **(smallest | options))
+
+
+def pictures(count=2, seed=0):
+    return np.random.default_rng(seed).random((count, SIDE, SIDE, 3), dtype="float32")
+
+
+def targets(*objects, count=None):
+    """Targets of a batch; each picture is a list of ``(class, (x1, y1, x2, y2))``."""
+    most = count or max(1, *(len(of_picture) for of_picture in objects))
+    boxes = np.zeros((len(objects), most, 4), "float32")
+    classes = np.zeros((len(objects), most), "int32")
+    masks = np.zeros((len(objects), most, SIDE, SIDE), "uint8")
+    for picture, of_picture in enumerate(objects):
+        for place, (label, box) in enumerate(of_picture):
+            boxes[picture, place], classes[picture, place] = box, label
+            x1, y1, x2, y2 = box
+            masks[picture, place, y1:y2, x1:x2] = 1
+    return {"boxes": boxes, "classes": classes, "masks": masks}
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return tiny()
+
+
+def test_training_returns_every_loss_and_none_is_nan(network):
+    images = pictures()
+    y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (0, 0, 20, 20))])
+    found = network.losses_of(network(images, training=True), y, SIDE, SIDE)
+    assert tuple(found) == m.LOSSES
+    assert all(np.isfinite(float(value)) and float(value) > 0 for value in found.values())
+
+
+HARD = {
+    "none": [],
+    "one": [(1, (10, 10, 50, 50))],
+    "all": [(1, (0, 0, 64, 64))],
+    "border": [(2, (0, 40, 30, 64)), (1, (50, 0, 64, 9))],
+    "thin": [(2, (10, 10, 11, 50)), (1, (20, 30, 60, 31))],
+    "pixel": [(1, (33, 33, 34, 34))],
+    "twins": [(1, (8, 8, 40, 40)), (2, (8, 8, 40, 40))],
+}
+
+
+def test_no_picture_makes_the_losses_or_gradients_nan():
+    model = tiny()
+    model.compile(keras.optimizers.SGD(1e-3))
+    for name, objects in HARD.items():
+        model.reset_metrics()
+        logs = model.train_on_batch(pictures(1), targets(objects, count=2), return_dict=True)
+        assert all(np.isfinite(value) for value in logs.values()), (name, logs)
+        weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+        assert all(np.isfinite(v).all() for v in weights), name
+        if not objects:
+            assert logs["loss_masks"] == logs["loss_boxes"] == logs["loss_anchor_boxes"] == 0
+            assert logs["loss_objectness"] > 0 and logs["loss_classes"] > 0
+
+
+def test_padding_changes_no_loss():
+    """With every anchor and proposal sampled there is no chance in the losses."""
+    model = tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0)
+    images = pictures(1)
+    outputs = model(images, training=False)
+    objects = [(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))]
+    few = model.losses_of(outputs, targets(objects), SIDE, SIDE, training=False)
+    many = model.losses_of(outputs, targets(objects, count=6), SIDE, SIDE, training=False)
+    for name in m.LOSSES:
+        assert float(few[name]) == pytest.approx(float(many[name]), rel=1e-5), name
+
+
+def test_the_losses_of_a_batch_agree_with_a_naive_computation():
+    """Objectness and mask loss against plain NumPy, everything sampled."""
+    model = tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0)
+    outputs = model(pictures(1), training=False)
+    y = targets([(1, (5, 8, 40, 50))])
+    found = model.losses_of(outputs, y, SIDE, SIDE, training=False)
+    anchors = np.concatenate(model.anchors(outputs["levels"], SIDE, SIDE))
+    box = y["boxes"][0, 0]
+    corner, other = np.maximum(anchors[:, :2], box[:2]), np.minimum(anchors[:, 2:], box[2:])
+    shared = np.prod(np.maximum(other - corner, 0), axis=1)
+    area = np.prod(anchors[:, 2:] - anchors[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    iou = shared / (area - shared)
+    positive = (iou >= 0.7) | (iou >= iou.max() * (1 - 1e-6))
+    sampled = positive | (iou < 0.3)
+    logits = np.concatenate([keras.ops.convert_to_numpy(z) for z in outputs["objectness"]], 1)[0]
+    losses = np.logaddexp(0, logits) - logits * positive
+    assert float(found["objectness"]) == pytest.approx(losses[sampled].mean(), rel=1e-4)
+
+
+def test_training_lowers_the_loss_and_fit_keeps_its_parts():
+    keras.utils.set_random_seed(1)
+    model = tiny()
+    y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (2, 2, 30, 30))])
+    model.compile(keras.optimizers.Adam(2e-3))
+    data = _Batch(pictures(), y)
+    history = training.fit(model, data, 40, show=False)
+    assert np.mean(history.loss[-5:]) < 0.7 * np.mean(history.loss[:5])
+    assert set(history.parts) == set(m.LOSSES)
+    total = np.sum([history.parts[name] for name in m.LOSSES], axis=0)
+    assert np.allclose(total, history.loss, rtol=1e-3, atol=1e-3)
+
+
+class _Batch(keras.utils.PyDataset):
+    """One batch, again and again."""
+
+    num_batches = None
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.batch = (x, y)
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+def test_detections_are_within_the_picture_sorted_and_padded(network):
+    found = network.detect(pictures())
+    assert found["boxes"].shape == (2, 5, 4) and found["masks"].shape == (2, 5, SIDE, SIDE)
+    assert found["masks"].dtype == bool and found["classes"].dtype == np.int32
+    assert (np.diff(found["scores"], axis=1) <= 0).all()
+    assert found["boxes"].min() >= 0 and found["boxes"].max() <= SIDE
+    empty = found["classes"] == 0
+    assert not found["boxes"][empty].any() and not found["masks"][empty].any()
+    assert (found["scores"][~empty] > network.settings.least_score).all()
+
+
+def test_what_is_padding_of_the_picture_holds_no_box(network):
+    images = pictures(1)
+    images[:, 40:] = 0
+    found = network.detect(images, sizes=[[40, 64]])
+    assert found["boxes"][..., 3].max() <= 40
+
+
+def test_saved_and_loaded_it_finds_the_same(network, tmp_path):
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    images = pictures(1)
+    one, other = network.detect(images), again.detect(images)
+    for name in one:
+        assert np.allclose(one[name], other[name], atol=1e-4), name
+
+
+def test_what_does_not_learn_stays(network):
+    model = tiny(freeze_to="C3")
+    learning = {v.path for v in model.trainable_variables}
+    assert not any("features-1-" in path or "features-6-" in path for path in learning)
+    assert any("features-14-" in path for path in learning)
+
+
+def test_group_normalisation_and_half_precision_train():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = tiny(groups=4)
+        model.compile(keras.optimizers.SGD(1e-3))
+        y = targets([(1, (5, 8, 40, 50))])
+        logs = model.train_on_batch(pictures(1), y, return_dict=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert all(np.isfinite(value) for value in logs.values())
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"num_classes": 1}, "num_classes is 1"),
+        ({"anchor_sizes": ((32,), (64,))}, "anchor sizes for 2 levels"),
+        ({"anchor_sizes": ((32,), (64,), (90, 96))}, "give each level as many"),
+        ({"anchor_levels": ("P3", "P4", "P9")}, "name some of"),
+        ({"levels": ("C2", "C9")}, "name levels of the backbone"),
+        ({"freeze_to": "C7"}, "name a level of the backbone"),
+        ({"detektions": 5}, "the nearest are detections"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_one_sentence(sentence, options, said):
+    with pytest.raises(ValueError) as caught:
+        m.small_mask_rcnn(**({"num_classes": 3} | options))
+    assert said in sentence(caught)
+
+
+@pytest.mark.parametrize(
+    "y, said",
+    [
+        (np.zeros((1, SIDE, SIDE)), "a dict with boxes, classes, masks"),
+        ({"boxes": np.zeros((1, 1, 4))}, "but these are boxes"),
+        (targets([(1, (0, 0, 9, 9))]) | {"masks": np.zeros((1, 1, 9, 9))}, "9 x 9"),
+    ],
+)
+def test_targets_that_do_not_fit_are_one_sentence(network, sentence, y, said):
+    with pytest.raises(ValueError) as caught:
+        network.compute_loss(pictures(1), y, {})
+    assert said in sentence(caught)
