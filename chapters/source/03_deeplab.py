@@ -568,6 +568,8 @@ figure = plot.grid(
 plt.show()
 
 # %% [markdown]
+# On all 400 test scenes, with ten rounds (`pixelwise evaluate deeplabv3plus_wardrobe --after crf`), the CRF takes the recorded network from 0.772<!-- result deeplabv3plus_wardrobe test.mean_iou --> to 0.823<!-- result deeplabv3plus_wardrobe-crf test.mean_iou --> mean IoU, and its outlines from a boundary IoU of 0.604<!-- result deeplabv3plus_wardrobe test.mean_boundary_iou --> to 0.725<!-- result deeplabv3plus_wardrobe-crf test.mean_boundary_iou -->.
+#
 # Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the right columns: what is broken is mostly a minority opinion that was outvoted.
 #
 # The price is time: hundreds of times that of the network here, and growing with the *square* of the number of pixels (`stride` makes it cheaper: fewer pixels send messages). Version 3 showed that with a better network the CRF was no longer needed on VOC, and left it out. On a data set whose objects have plain colours it still pays.
@@ -603,7 +605,7 @@ for name, result in (("ours", "deeplab_short-seed2"), ("keras-cv", "deeplab_kera
 # %% [markdown]
 # keras-cv leaves the backbone at stride 32, uses rates of 6, 12 and 18 on the 3 x 3 map that is left, and enlarges 256 channels to the full size of the picture before it scores them: three times our weights, and by far most of the time. Its record above has 40<!-- result deeplab_keras_cv-seed0 steps --> steps only, because each takes as long as many of ours: in equal time it is far behind, whatever it would reach in the end. With its pretrained backbones and on large pictures it does what it is made for; on small ones the stride is the problem of the last chapter again.
 #
-# And torchvision, whose networks have learned COCO: its DeepLabV3 on ResNet-50 is `deeplab(21, "v3", "resnet50", output_stride=8)`, tensor by tensor. With the same seeded random weights, ours and torchvision's logits differ by 3.5 millionths of the largest at most (`tests/parity/`). The weights themselves are a download of 160 MB:
+# And torchvision, whose networks have learned COCO: its DeepLabV3 on ResNet-50 is `deeplab(21, "v3", "resnet50", output_stride=8)`, tensor by tensor. With the same seeded random weights, ours and torchvision's logits differ by 3.5 millionths of the largest at most (`tests/parity/`). On two cores, a picture of 520 x 520 takes it 924<!-- result bench_segmentation test.deeplabv3_resnet50.tensorflow.median_ms --> ms with Keras on TensorFlow, 734<!-- result bench_segmentation test.deeplabv3_resnet50.openvino_exported.median_ms --> ms exported to OpenVINO, and torchvision 1,172<!-- result bench_segmentation test.deeplabv3_resnet50.torchvision.median_ms --> ms (`pixelwise bench segmentation`). The weights themselves are a download of 160 MB:
 #
 # ```python
 # model = pw.models.load("deeplabv3_resnet50", weights="coco")  # checked by its hash, converted once

@@ -6,7 +6,8 @@ Every function draws with matplotlib and returns the figure; the chapter calls `
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
+from scipy import ndimage
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000",
@@ -84,6 +85,76 @@ def overlay(image, mask, strength=0.65, void=255):
     weight = np.where(np.asarray(mask) > 0, strength, 0)[..., None]
     below = np.where(weight > 0, image.mean(axis=-1, keepdims=True), image)
     return (below * (1 - weight) + colour_mask(mask, void) * weight).astype(np.float32)
+
+
+def overlay_instances(image, masks, classes, strength=0.65):
+    """Lays the masks of objects over a picture, in the colours of their classes.
+
+    A white line runs along the rim of each mask, so that two objects of a class that touch are
+    two. Where masks overlap, the first one lies on top: detections come by falling score.
+
+    Args:
+        image: float ``(height, width, 3)`` in [0, 1] or uint8.
+        masks: bool or 0 and 1, ``(objects, height, width)``.
+        classes: integers ``(objects,)``; objects of class 0 are padding and not drawn.
+        strength: 0 shows the picture, 1 the colours.
+
+    Returns:
+        float32 ``(height, width, 3)`` in [0, 1].
+
+    Raises:
+        ValueError: if there is not one mask of the picture's size for each class.
+    """
+    masks, classes = np.asarray(masks, bool), np.asarray(classes)
+    if masks.ndim != 3 or len(masks) != len(classes) or masks.shape[1:] != np.shape(image)[:2]:
+        raise ValueError(
+            f"The picture has the shape {np.shape(image)}, the masks {masks.shape} and the classes "
+            f"{classes.shape}: give (height, width, 3), (objects, height, width) and (objects,)."
+        )
+    labels = np.zeros(masks.shape[1:], int)
+    rims = np.zeros(masks.shape[1:], bool)
+    for mask, label in zip(masks[::-1], classes[::-1], strict=True):
+        if label:
+            labels[mask] = label
+            rims[mask] = ~ndimage.binary_erosion(mask, border_value=1)[mask]
+    laid = overlay(image, labels, strength)
+    laid[rims] = 1
+    return laid
+
+
+def draw_boxes(axis, boxes, classes=None, *, colour=BLACK, labels=(), style="-", width=1.5):
+    """Draws boxes over a picture that an axis shows.
+
+    Args:
+        axis: matplotlib axis on which a picture was shown with ``imshow``.
+        boxes: ``(n, 4)`` as (x1, y1, x2, y2) in pixels from the corner of the picture.
+        classes: integers ``(n,)``, each box gets the colour of its class; ``None`` draws all in
+            ``colour``.
+        colour: of the boxes without classes.
+        labels: texts, one a box, written inside at the upper left.
+        style: of the lines, as matplotlib calls them.
+        width: of the lines in points.
+    """
+    colours = [colour] * len(boxes) if classes is None else [class_colour(int(c)) for c in classes]
+    for (x1, y1, x2, y2), edge in zip(np.asarray(boxes, float) - 0.5, colours, strict=True):
+        # imshow puts the middle of the first pixel at 0, so the picture's corner is at -0.5.
+        axis.add_patch(
+            Rectangle(
+                (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=edge, linestyle=style, lw=width
+            )
+        )
+    for (x1, y1, _, _), text in zip(np.asarray(boxes, float) - 0.5, labels, strict=False):
+        axis.text(
+            x1 + 1,
+            y1 + 1,
+            text,
+            fontsize=7,
+            color="white",
+            ha="left",
+            va="top",
+            clip_on=True,
+            bbox={"facecolor": "black", "alpha": 0.6, "pad": 0.8, "lw": 0},
+        )
 
 
 def grid(rows, titles=(), *, scale=1.6, caption=None):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pixelwise.nn import masks as module
+from pixelwise.nn import gathering
 from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.masks import mask_targets, paste
 
@@ -62,7 +62,7 @@ def test_targets_are_the_loop_over_their_points(size, monkeypatch):
     )
     matched = np.int32([[0, 2, 1, 1, 0], [2, 0, 0, 1, -1]])
     for rois in (5, 2, 1):
-        monkeypatch.setattr(module, "PIECE", rois * 30 * 41)
+        monkeypatch.setattr(gathering, "PIECE", rois * 30 * 41)
         found = mask_targets(masks, boxes, matched, size)
         assert keras.backend.standardize_dtype(found.dtype) == "float32"
         found = ops.convert_to_numpy(found)

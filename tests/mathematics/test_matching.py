@@ -71,6 +71,11 @@ def test_every_object_gets_its_best_candidates_ties_included():
     # Candidate 1 is the best of both objects and stands for the one that it overlaps more; the
     # third object overlaps nothing and takes nothing.
     assert ops.convert_to_numpy(found).tolist() == [BELOW, 1, 0, BELOW]
+    # What differs by the rounding of one operation ties; what differs in the fourth digit does not.
+    quality = np.array([[0.2, np.nextafter(np.float32(0.2), 0), 0.1999]], "float32")
+    assert quality[0, 1] < quality[0, 0]
+    found = matching.match(quality, np.ones(1, bool), 0.7, 0.3, True)
+    assert ops.convert_to_numpy(found).tolist() == [0, 0, BELOW]
 
 
 def test_a_picture_without_objects_is_background(compiled):

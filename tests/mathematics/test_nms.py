@@ -119,6 +119,12 @@ def test_padding_suppresses_nothing():
     assert _kept(nms(same, np.float32([lowest, 0.5, float("nan")]), 0.5, 3)) == [1]
     assert _kept(nms(same, np.float32([lowest] * 3), 0.5, 3)) == []
     assert _kept(nms(same[:1], np.float32([-3.0]), 0.5, 3)) == [0]
+    # NaN, which compares with nothing, leaves the order of the others alone.
+    apart = same[:1] + 10 * np.arange(40, dtype="float32")[:, None]
+    scores = np.random.default_rng(0).permutation(40).astype("float32")
+    scores[::3] = np.nan
+    expected = sorted(np.flatnonzero(scores == scores), key=lambda i: -scores[i])
+    assert _kept(nms(apart, scores, 0.5, 40)) == expected
 
 
 def test_levels_along_an_axis_are_levels_in_groups():

@@ -1,6 +1,7 @@
 """What the golden files were computed on: pictures, weights and sampled positions, from seeds."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,31 @@ MOBILENET_LEVELS = {
 RESNET_LEVELS = {"C1": "relu", "C2": "layer1", "C3": "layer2", "C4": "layer3", "C5": "layer4"}
 # The networks with ResNet-50 are compared at a size that all strides divide and at an odd one.
 RESNET_SIZES = ((224, 224), (193, 161))
-RESNET_SEEDS = {"resnet50": 6, "fcn_resnet50": 7, "deeplabv3_resnet50": 8}
+RESNET_SEEDS = {
+    "resnet50": 6,
+    "fcn_resnet50": 7,
+    "deeplabv3_resnet50": 8,
+    "maskrcnn_resnet50_fpn": 9,
+}
+# Mask R-CNN sees small pictures, as they are before they are resized: of the first, the shorter
+# side decides (150 x 195, padded to 160 x 224), of the second the longer (200 x 138, to 224 x 160).
+MASK_RCNN_SIZES = ((100, 130), (130, 90))
+MASK_RCNN_RESIZING = {"short_side": 150, "long_side": 200}
+# Fewer proposals and detections than there would be, so that both are cut.
+MASK_RCNN_SETTINGS = {"test_before": 300, "test_proposals": 40, "detections": 50}
+# By what some tensors of Mask R-CNN are multiplied. The small variances show what is added to them:
+# the published weights have an epsilon of 0. The others bring logits to a spread of 2 to 5 and
+# deltas to one that moves boxes and leaves them in the picture, so that there are detections with
+# scores from 0.05 to 1 and masks that are neither empty nor full.
+MASK_RCNN_SCALES = {
+    r"backbone\.body\..*running_var": 0.01,
+    r"backbone\.body\..*(bn\d|downsample\.1)\.weight": 0.1,
+    r"rpn\.head\.cls_logits\.weight": 1 / 230,
+    r"rpn\.head\.bbox_pred\.weight": 1 / 3000,
+    r"roi_heads\.box_predictor\.cls_score\.weight": 1 / 260,
+    r"roi_heads\.box_predictor\.bbox_pred\.weight": 1 / 1200,
+    r"roi_heads\.mask_predictor\.mask_fcn_logits\.weight": 1 / 500,
+}
 
 
 def picture(size):
@@ -35,6 +60,23 @@ def sample(value, count=500):
     return flat[np.random.default_rng(count).integers(0, flat.size, count)]
 
 
+def beside(found, wanted):
+    """The number of the row of ``found`` that is nearest to each row of ``wanted``.
+
+    Their order is left free, since two backends may round neighbouring scores to either side; but
+    every row must be the nearest of one.
+    """
+    assert found.shape == wanted.shape
+    nearest = np.abs(found[:, None] - wanted[None]).max(axis=-1).argmin(axis=0)
+    assert len(set(nearest.tolist())) == len(wanted)
+    return nearest
+
+
+def detection_rows(boxes, classes):
+    """Detections as rows for ``beside``: those of different classes are far apart."""
+    return np.column_stack([boxes, 1000 * classes])
+
+
 def published(network):
     """Zeros with the names and shapes of the tensors in a published checkpoint."""
     shapes = json.loads(CHECKPOINTS.read_text(encoding="utf-8"))[network]
@@ -45,7 +87,13 @@ def random_network(network):
     """Seeded random tensors for one of the networks with ResNet-50, with its published names."""
     like = published(network)
     like = {name: like[name] for name in like if not name.endswith("num_batches_tracked")}
-    return random_state(like, RESNET_SEEDS[network])
+    state = random_state(like, RESNET_SEEDS[network])
+    if network == "maskrcnn_resnet50_fpn":
+        for name in state:
+            for pattern, scale in MASK_RCNN_SCALES.items():
+                if re.fullmatch(pattern, name):
+                    state[name] = state[name] * np.float32(scale)
+    return state
 
 
 def random_state(like, seed):

@@ -4,7 +4,8 @@
     KERAS_BACKEND=torch python tests/parity/make_segmentation.py
 
 ``checkpoints.json`` has the names and shapes of the tensors in torchvision's published files: those
-of its builders with the published weights' arguments, since it loads the files into them strictly.
+of its builders with the published weights' arguments, since it loads the files into them strictly;
+``make_mask_rcnn.py`` adds those of maskrcnn_resnet50_fpn.
 ``resnet50.npz`` has the five levels of the pyramid at output strides 32 and 8, ``segmentation.npz``
 the logits and auxiliary logits of fcn_resnet50 and deeplabv3_resnet50, both with seeded random
 weights, in eval mode, sampled at fixed positions. The script also runs our networks and prints how
@@ -21,7 +22,7 @@ import torch
 import torchvision
 
 from pixelwise import weights
-from pixelwise.models import backbones, zoo
+from pixelwise.models import backbones, class_names, zoo
 from pixelwise.weights import published
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -47,7 +48,7 @@ BUILDERS = {
 }
 
 
-def check_published():
+def check_addresses():
     """Holds our addresses and classes to torchvision's."""
     for name, files in published.FILES.items():
         entries = list(torchvision.models.get_model_weights(name))
@@ -55,15 +56,19 @@ def check_published():
             (entry,) = (e for e in entries if e.url == f"{published.SERVER}/{file}")
             print(f"{name} on {trained_on}: {entry.url}")
             if trained_on == "coco":
-                assert tuple(entry.meta["categories"][1:]) == zoo.VOC_CLASSES[1:]
+                of_coco = name == "maskrcnn_resnet50_fpn"
+                classes = class_names.COCO_CLASSES if of_coco else class_names.VOC_CLASSES
+                assert tuple(entry.meta["categories"][1:]) == classes[1:]
 
 
-def write_checkpoints():
-    """Writes one line a tensor: names are compared by eye when torchvision changes."""
-    shapes = {
-        name: {key: list(tensor.shape) for key, tensor in build().state_dict().items()}
-        for name, build in BUILDERS.items()
-    }
+def write_checkpoints(states):
+    """Writes the state dicts' names and shapes into the file, beside those of other networks.
+
+    One line a tensor: names are compared by eye when torchvision changes.
+    """
+    shapes = json.loads(CHECKPOINTS.read_text(encoding="utf-8")) if CHECKPOINTS.exists() else {}
+    for name, state in states.items():
+        shapes[name] = {key: list(tensor.shape) for key, tensor in state.items()}
     networks = []
     for name, tensors in shapes.items():
         lines = (f"  {json.dumps(key)}: {json.dumps(shape)}" for key, shape in tensors.items())
@@ -133,8 +138,8 @@ def write(name, golden):
 
 def main():
     GOLDEN.mkdir(exist_ok=True)
-    check_published()
-    write_checkpoints()
+    check_addresses()
+    write_checkpoints({name: build().state_dict() for name, build in BUILDERS.items()})
 
     golden, state = {}, random_network("resnet50")
     for stride in (32, 8):

@@ -23,7 +23,7 @@ class CopyPaste(keras.utils.PyDataset):
     are those of what is left; an object of which too little is left is no target any more. Batch
     ``i`` is the same whenever it is asked for. It is made of batch ``i`` of the other data set,
     which begins again after its last batch; every time through has other objects. A picture that is
-    alone in the last batch stays as it is.
+    alone in the last batch stays as it is. What comes to lie on padding is an object there too.
 
     The paper also scales and mirrors both pictures at random first; the data sets that read files
     do so with ``augment``.

@@ -109,7 +109,7 @@ class PennFudan(Instances):
         """
         image, mask = self._files[name]
         image, mask = pictures.read_image(image), pictures.read_mask(mask)
-        pictures.check_pair(image, mask, int(mask.max()) + 1, void=-1, name=name)
+        pictures.check_pair(image, mask, int(mask.max()) + 1, name=name)
         return image, objects.of_labels(mask, np.ones(mask.max(), int))
 
 

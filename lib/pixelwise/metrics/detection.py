@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pixelwise.data.pictures import check_batch
+from pixelwise.metrics.segmentation import mean_of_seen
 
 # Objects of less than the first number of square pixels are small, of more than the second large.
 AREAS = (32**2, 96**2)
@@ -111,13 +112,13 @@ class DetectionAP:
         measures = {}
         for kind in self.kinds:
             precision = self._evaluate(kind)["precision"]
-            measures[f"{kind}_ap"] = _mean(precision[:, :, :, 0])
-            measures[f"{kind}_ap50"] = _mean(precision[0, :, :, 0])
-            measures[f"{kind}_ap75"] = _mean(precision[5, :, :, 0])
+            measures[f"{kind}_ap"] = mean_of_seen(precision[:, :, :, 0])
+            measures[f"{kind}_ap50"] = mean_of_seen(precision[0, :, :, 0])
+            measures[f"{kind}_ap75"] = mean_of_seen(precision[5, :, :, 0])
             for number, size in enumerate(SIZES, start=1):
-                measures[f"{kind}_ap_{size}"] = _mean(precision[:, :, :, number])
+                measures[f"{kind}_ap_{size}"] = mean_of_seen(precision[:, :, :, number])
             measures[f"{kind}_ap_per_class"] = [
-                _mean(precision[:, :, number, 0]) for number in range(len(self.classes) - 1)
+                mean_of_seen(precision[:, :, number, 0]) for number in range(len(self.classes) - 1)
             ]
         return measures | {"pictures": len(self._pictures)}
 
@@ -268,11 +269,6 @@ def _arrays(given, needed, what, optional=()):
     return arrays
 
 
-def _mean(values):
-    """The mean of what is not NaN; NaN if nothing is left."""
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
 def evaluate(model, dataset, *, areas=AREAS, masks=True, limit=LIMIT, original=False):
     """Measures a detector on every picture of a data set.
 
@@ -285,7 +281,8 @@ def evaluate(model, dataset, *, areas=AREAS, masks=True, limit=LIMIT, original=F
         areas, masks, limit: as for ``DetectionAP``.
         original: ``True`` shows the model each picture alone and at its own size, and measures
             there, with the boxes and areas of the files, as published figures are measured; for
-            the data sets that have ``original``.
+            the data sets that have ``original``. A network is compiled for every size that it sees:
+            give a function that brings pictures to few sizes, as one of ``pixelwise.detection``.
 
     Returns:
         As ``DetectionAP.result``.

@@ -18,6 +18,8 @@ Source: Kirillov, He, Girshick, Rother, Dollar 2019, Panoptic Segmentation, sect
 import numpy as np
 from scipy import ndimage
 
+from pixelwise.metrics.segmentation import mean_of_seen
+
 VOID = 255
 STUFF = 0  # the number that every segment of stuff gets
 SPREAD = 2**40  # more than there are numbers of objects, so that class and number are one integer
@@ -90,11 +92,11 @@ class PanopticQuality:
         )
         thing = np.isin(np.arange(self.num_classes), self.things)
         return {
-            "pq": _mean(pq),
-            "sq": _mean(sq),
-            "rq": _mean(rq),
-            "pq_things": _mean(pq[thing]),
-            "pq_stuff": _mean(pq[~thing]),
+            "pq": mean_of_seen(pq),
+            "sq": mean_of_seen(sq),
+            "rq": mean_of_seen(rq),
+            "pq_things": mean_of_seen(pq[thing]),
+            "pq_stuff": mean_of_seen(pq[~thing]),
             "pq_per_class": pq.tolist(),
             "sq_per_class": sq.tolist(),
             "rq_per_class": rq.tolist(),
@@ -298,8 +300,3 @@ def _check_shapes(classes, scores, masks, semantic):
 
 def _is_crowd(segment):
     return segment[1] < 0
-
-
-def _mean(values):
-    """The mean of what is not NaN; NaN if nothing is left."""
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

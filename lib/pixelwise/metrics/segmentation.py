@@ -117,10 +117,10 @@ def _ratio(part, whole):
 
 def mean_iou(matrix):
     """Mean of the classes' IoU, classes never seen left out; section 5 of Long et al. 2015."""
-    return _mean_of_seen(iou(matrix))
+    return mean_of_seen(iou(matrix))
 
 
-def _mean_of_seen(values):
+def mean_of_seen(values):
     """The mean of what is not NaN; NaN if nothing is left."""
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
@@ -144,7 +144,7 @@ def pixel_accuracy(matrix):
 
 def mean_accuracy(matrix):
     """Mean of the classes' accuracy, classes without labelled pixels left out."""
-    return _mean_of_seen(class_accuracy(matrix))
+    return mean_of_seen(class_accuracy(matrix))
 
 
 def boundary(mask, distance):
@@ -249,7 +249,7 @@ class SegmentationScore:
             measures["boundary_iou"] = [
                 float(i / u) if u else float("nan") for i, u in self._boundary.T
             ]
-            measures["mean_boundary_iou"] = _mean_of_seen(measures["boundary_iou"])
+            measures["mean_boundary_iou"] = mean_of_seen(measures["boundary_iou"])
         return measures
 
 

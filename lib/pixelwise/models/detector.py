@@ -13,6 +13,7 @@ from keras import layers
 from pixelwise.models.backbones import backbone as build_backbone
 from pixelwise.nn.anchors import RATIOS
 from pixelwise.nn.fpn import feature_pyramid
+from pixelwise.nn.pooling import SpatialPyramidPooling
 from pixelwise.results import nearest
 
 TARGETS = ("boxes", "classes", "masks")
@@ -92,8 +93,11 @@ def shared_parts(
     freeze_to,
     weights,
     settings,
+    bins=None,
 ):
     """Builds what detectors share, from pictures to boxes; see ``mask_rcnn`` for the arguments.
+
+    ``bins`` are those of the box head, see there.
 
     Returns:
         dict of arguments for ``MaskRCNN``.
@@ -112,7 +116,7 @@ def shared_parts(
     return {
         "backbone": keras.Model(pictures, pyramid, name="backbone"),
         "rpn": rpn_head(channels, anchors),
-        "box_head": box_head(num_classes, channels, box_channels, settings.box_side),
+        "box_head": box_head(num_classes, channels, box_channels, settings.box_side, bins),
         "anchor_levels": anchor_levels,
         "roi_levels": roi_levels,
         "settings": settings,
@@ -136,11 +140,18 @@ def rpn_head(channels, anchors):
     return keras.Model(level, (logits, deltas), name="rpn")
 
 
-def box_head(num_classes, channels, width, side):
-    """Two dense layers over what was read of a region, then its class and its box."""
+def box_head(num_classes, channels, width, side, bins=None):
+    """Two dense layers over what was read of a region, then its class and its box.
+
+    They see the ``side`` x ``side`` cells as they are, or, with ``bins``, pooled over several grids
+    of these numbers of cells (``SpatialPyramidPooling``).
+    """
     regions = keras.Input((side, side, channels), name="regions")
-    x = layers.Permute((3, 1, 2), name="channels_first")(regions)  # as the weights of PyTorch
-    x = layers.Flatten(name="flatten")(x)
+    if bins is None:
+        x = layers.Permute((3, 1, 2), name="channels_first")(regions)  # as PyTorch's weights
+        x = layers.Flatten(name="flatten")(x)
+    else:
+        x = SpatialPyramidPooling(bins, name="spatial_pyramid")(regions)
     for name in ("fc6", "fc7"):
         x = layers.Dense(width, "relu", kernel_initializer="he_uniform", name=f"box_head-{name}")(x)
     logits = layers.Dense(num_classes, name="box_predictor-cls_score")(x)

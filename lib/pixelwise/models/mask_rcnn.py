@@ -83,12 +83,15 @@ class MaskRCNN(keras.Model):
         self.num_classes = box_head.output[0].shape[-1]
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.means = {part: keras.metrics.Mean(name=f"loss_{part}") for part in LOSSES}
-        self._finder = Untracked(None)
+        self._finders = Untracked({})
         self.built = True
 
     def call(self, pictures, training=False):
         """Returns the pyramid, and each level's logits and deltas of its anchors, in float32."""
-        levels = self.backbone(pictures, training=training)
+        return self.judge_anchors(self.backbone(pictures, training=training))
+
+    def judge_anchors(self, levels):
+        """Returns what ``call`` does, of a pyramid: a dict of float maps by level."""
         objectness, deltas = [], []
         for level in (levels[name] for name in self.anchor_levels):
             logits, moves = self.rpn(level)
@@ -132,21 +135,27 @@ class MaskRCNN(keras.Model):
             threshold=settings.proposal_iou,
         )
 
-    def pool(self, levels, boxes, side):
-        """Reads regions from the pyramid: RoIAlign, each from the level that its size belongs to.
+    def pool(self, levels, boxes, side, names=None):
+        """Reads regions from the pyramid, each from the level that its size belongs to.
 
         Args:
             levels: dict of float maps ``(batch, h, w, channels)``.
             boxes: float ``(batch, regions, 4)`` in pixels.
             side: of the result, in cells.
+            names: of the levels to choose from, neighbours; ``None`` takes ``roi_levels``.
 
         Returns:
             float ``(batch, regions, side, side, channels)``.
         """
-        numbers = [int(name[1:]) for name in self.roi_levels]
+        names = self.roi_levels if names is None else names
+        numbers = [int(name[1:]) for name in names]
         chosen = roi_levels(boxes, numbers[0], numbers[-1], self.settings.canonical)
-        maps = [levels[name] for name in self.roi_levels]
-        return roi_align(maps, [2**k for k in numbers], boxes, side, levels=chosen)
+        maps = [levels[name] for name in names]
+        return self.read(maps, [2**k for k in numbers], boxes, side, levels=chosen)
+
+    def read(self, maps, strides, boxes, side, levels):
+        """Reads each region from the map of its level; see ``roi_align``."""
+        return roi_align(maps, strides, boxes, side, levels=levels)
 
     def classify(self, levels, boxes, training=False):
         """Returns logits ``(batch, n, classes)`` and deltas ``(batch, n, classes, 4)`` of boxes."""
@@ -158,9 +167,13 @@ class MaskRCNN(keras.Model):
 
     def segment(self, levels, boxes, training=False):
         """Returns the mask logits ``(batch, n, side, side, classes)`` of boxes."""
-        pooled = self.pool(levels, boxes, self.settings.mask_side)
+        pooled = self.pool_for_masks(levels, boxes)
         logits = self.mask_head(_regions(pooled), training=training)
         return ops.cast(ops.reshape(logits, (-1, boxes.shape[1], *logits.shape[1:])), "float32")
+
+    def pool_for_masks(self, levels, boxes):
+        """Returns what the mask head reads of boxes, ``(batch, n, side, side, channels)``."""
+        return self.pool(levels, boxes, self.settings.mask_side)
 
     def mask_loss(self, logits, targets, labels, positive):
         """Returns the loss of the masks: see ``detection_losses.sigmoid_mask_loss``."""
@@ -237,20 +250,34 @@ class MaskRCNN(keras.Model):
             ``classes`` int32 ``(batch, detections)``, 0 for padding, ``scores`` float32 ``(batch,
             detections)``, falling, and ``masks`` bool ``(batch, detections, height, width)``.
         """
-        height, width = pictures.shape[1:3]
-        if sizes is None:
-            sizes = np.broadcast_to([height, width], (len(pictures), 2))
-        if self._finder.value is None:
-            self._finder.value = Finder(self)
-        inputs = {"pictures": pictures, "sizes": np.asarray(sizes, "float32")}
-        found = self._finder.value.predict_on_batch(inputs)
-        found = {name: np.array(value) for name, value in found.items()}
+        found = self.find(pictures, sizes)
         pasted = [
-            paste(masks, boxes, height, width)
+            paste(masks, boxes, *pictures.shape[1:3])
             for masks, boxes in zip(found["masks"], found["boxes"], strict=True)
         ]
         found["masks"] = np.stack(pasted) & (found["classes"] > 0)[..., None, None]
         return found
+
+    def find(self, pictures, sizes=None):
+        """Does what ``detect`` does, but for the masks, which stay within their boxes.
+
+        Args:
+            pictures, sizes: as for ``detect``. It is compiled once for each height and width.
+
+        Returns:
+            dict of NumPy arrays: as ``detect``, with ``masks`` float32 ``(batch, detections, side,
+            side)`` in [0, 1].
+        """
+        height, width = pictures.shape[1:3]
+        if sizes is None:
+            sizes = np.broadcast_to([height, width], (len(pictures), 2))
+        # One model a size: for a second one, TensorFlow would compile it with the size unknown.
+        finders = self._finders.value
+        if (height, width) not in finders:
+            finders[height, width] = Finder(self)
+        inputs = {"pictures": pictures, "sizes": np.asarray(sizes, "float32")}
+        found = finders[height, width].predict_on_batch(inputs)
+        return {name: np.array(value) for name, value in found.items()}
 
     def detections(self, outputs, height, width, sizes=None):
         """Returns the detections of a batch, the masks within their boxes.
@@ -264,8 +291,21 @@ class MaskRCNN(keras.Model):
             detections)``, 0 for padding, ``scores`` ``(batch, detections)``, falling, and ``masks``
             ``(batch, detections, side, side)`` in [0, 1], each within its box.
         """
-        settings, levels = self.settings, outputs["levels"]
+        levels = outputs["levels"]
         regions, objectness = self.propose(outputs, height, width, sizes=sizes)
+        found = self.choose(levels, regions, objectness, height, width, sizes)
+        masks = self.mask_probabilities(self.segment(levels, found["boxes"]), found["classes"])
+        return {**found, "masks": masks}
+
+    def choose(self, levels, regions, objectness, height, width, sizes=None):
+        """Returns the best of what the box head says of proposals: ``detections`` without masks.
+
+        Args:
+            levels: dict of float maps ``(batch, h, w, channels)``.
+            regions, objectness: as ``propose`` returns them.
+            height, width, sizes: as for ``propose``.
+        """
+        settings = self.settings
         logits, deltas = self.classify(levels, regions)
         boxes = box_ops.decode(deltas, regions[:, :, None], BOX_WEIGHTS)[:, :, 1:]
         inner = (height, width) if sizes is None else (sizes[:, :1, None], sizes[:, 1:, None])
@@ -285,8 +325,7 @@ class MaskRCNN(keras.Model):
         boxes = ops.where(valid[..., None], boxes, 0.0)
         classes = ops.where(valid, ops.take_along_axis(classes, kept, axis=1), 0)
         scores = ops.where(valid, ops.take_along_axis(scores, kept, axis=1), 0.0)
-        masks = self.mask_probabilities(self.segment(levels, boxes), classes)
-        return {"boxes": boxes, "classes": classes, "scores": scores, "masks": masks}
+        return {"boxes": boxes, "classes": classes, "scores": scores}
 
     def _noise(self, like):
         return keras.random.uniform(ops.shape(like), seed=self.seed_generator)

@@ -3,6 +3,7 @@
 Chapter 4.
 """
 
+import numpy as np
 from keras import ops
 
 from pixelwise.nn import boxes as box_ops
@@ -88,8 +89,9 @@ def sample_regions(proposals, scores, boxes, classes, noise, size, positive_shar
     found = ops.take_along_axis(classes, matched, axis=1)
     objects = _objects(boxes, matched)
     # Padding and background get deltas of something, which no loss reads but must be finite.
-    references = ops.where(positive[..., None], regions, [0.0, 0.0, 1.0, 1.0])
-    objects = ops.where(positive[..., None], objects, [0.0, 0.0, 1.0, 1.0])
+    something = np.array([0, 0, 1, 1], "float32")
+    references = ops.where(positive[..., None], regions, something)
+    objects = ops.where(positive[..., None], objects, something)
     result = {
         "boxes": regions,
         "labels": ops.where(positive, found, 0),

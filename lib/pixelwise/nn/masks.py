@@ -8,7 +8,8 @@ pixels. Chapter: Mask R-CNN (He et al. 2017, sections 3 and 3.1).
 import numpy as np
 from keras import ops
 
-from pixelwise.nn.roi_align import PIECE, in_pieces, line_weights, sampling_points
+from pixelwise.nn.gathering import in_pieces
+from pixelwise.nn.roi_align import line_weights, sampling_points
 
 
 def mask_targets(masks, boxes, matched, size):
@@ -63,7 +64,7 @@ def mask_targets(masks, boxes, matched, size):
         mask = ops.cast(ops.take(flat, number, axis=0), "float32")
         return ops.matmul(ops.matmul(rows, mask), ops.swapaxes(columns, -1, -2))
 
-    targets = in_pieces(read, (number, rows, columns), PIECE // (height * width))
+    targets = in_pieces(read, (number, rows, columns), height * width)
     return ops.stop_gradient(targets)
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from keras import ops
 
 from pixelwise.nn.boxes import area
+from pixelwise.nn.gathering import cell_table, in_pieces
 
 CANONICAL_SIZE = 224  # the RoI of an ImageNet picture's size belongs to level 4
 CANONICAL_LEVEL = 4
 FORMS = ("auto", "matmul", "gather")
-PIECE = 4_000_000  # numbers gathered at once
 # How many products of the matrices cost as much as one number gathered.
 PRODUCTS = 64
 
@@ -164,9 +164,10 @@ def check_pyramid(pyramid, strides, boxes, *counts):
             f"There are {len(pyramid)} maps and {len(strides)} strides: give one stride a map."
         )
     shapes = [tuple(x.shape) for x in pyramid]
-    if any(len(shape) != 4 or None in shape[1:] for shape in shapes) or len(
-        {shape[-1] for shape in shapes}
-    ) > 1:
+    if (
+        any(len(shape) != 4 or None in shape[1:] for shape in shapes)
+        or len({shape[-1] for shape in shapes}) > 1
+    ):
         raise ValueError(
             "Maps have the shape (batch, height, width, channels), of which all but the batch is "
             f"known and the channels are the same, but got {shapes}."
@@ -182,9 +183,7 @@ def check_pyramid(pyramid, strides, boxes, *counts):
             f"The boxes of a batch have the shape (batch, rois, 4), but got {tuple(boxes.shape)}."
         )
     if any(not isinstance(n, int | np.integer) or n < 1 for n in counts):
-        raise ValueError(
-            f"Bins and points are counted in whole numbers from 1, but got {counts}."
-        )
+        raise ValueError(f"Bins and points are counted in whole numbers from 1, but got {counts}.")
 
 
 def map_numbers(boxes, strides, levels=None):
@@ -220,52 +219,6 @@ def separable(x, rows, columns):
     return ops.matmul(columns[:, :, None], lines)
 
 
-def in_pieces(function, arrays, piece):
-    """Applies a function to the RoIs of a batch, piece after piece, so that memory stays bounded.
-
-    Args:
-        function: from a tuple of arrays ``(n, ...)`` to one array ``(n, ...)``.
-        arrays: tuple of ``(batch, rois, ...)``, all but the batch known.
-        piece: the largest n. Where a picture's RoIs fit, the whole batch is done at once.
-
-    Returns:
-        Array ``(batch, rois, ...)``.
-    """
-    rois = arrays[0].shape[1]
-    count = -(-rois // max(int(piece), 1))
-    piece = -(-rois // count)
-    behind = count * piece - rois
-    if behind:
-        arrays = [
-            ops.pad(x, ((0, 0), (0, behind)) + ((0, 0),) * (len(x.shape) - 2)) for x in arrays
-        ]
-    if count == 1:
-        result = function(tuple(ops.reshape(x, (-1, *x.shape[2:])) for x in arrays))
-    else:
-        arrays = tuple(ops.reshape(x, (-1, piece, *x.shape[2:])) for x in arrays)
-        result = ops.map(function, arrays)
-        result = ops.reshape(result, (-1, *result.shape[2:]))
-    return ops.reshape(result, (-1, count * piece, *result.shape[1:]))[:, :rois]
-
-
-def cell_table(maps):
-    """Returns all cells of all maps of all pictures, one below the other, to gather from.
-
-    Args:
-        maps: list of ``(batch, height, width, channels)``.
-
-    Returns:
-        table ``(batch * cells, channels)``; the row of each map's first cell within a picture,
-        list of int; and the row of each picture's first cell, int32 ``(batch, 1)``.
-    """
-    sizes = [x.shape[1] * x.shape[2] for x in maps]
-    channels = maps[0].shape[-1]
-    table = ops.concatenate([ops.reshape(x, (-1, n, channels)) for x, n in zip(maps, sizes)], 1)
-    pictures = ops.arange(ops.shape(table)[0], dtype="int32")[:, None] * sum(sizes)
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return ops.reshape(table, (-1, channels)), starts, pictures
-
-
 def _by_products(pyramid, strides, boxes, number, bins, samples, aligned):
     total = None
     for place, (x, stride) in enumerate(zip(pyramid, strides, strict=True)):
@@ -294,9 +247,10 @@ def _by_gathering(pyramid, strides, boxes, number, bins, samples, aligned):
     rows, down = _neighbours(rows, of_level([x.shape[1] for x in pyramid], "float32"))
     columns, across = _neighbours(columns, of_level([x.shape[2] for x in pyramid], "float32"))
     first = pictures + of_level(starts, "int32")
-    rows = first[..., None, None] + rows * of_level([x.shape[2] for x in pyramid], "int32")[
-        ..., None, None
-    ]
+    rows = (
+        first[..., None, None]
+        + rows * of_level([x.shape[2] for x in pyramid], "int32")[..., None, None]
+    )
     # Bins of the rows, of the columns, then the points' neighbours among the rows and columns.
     cells = rows[:, :, :, None, :, None] + columns[:, :, None, :, None, :]
     weights = down[:, :, :, None, :, None] * across[:, :, None, :, None, :]
@@ -308,7 +262,7 @@ def _by_gathering(pyramid, strides, boxes, number, bins, samples, aligned):
         cells, weights = piece
         return ops.matmul(weights, ops.take(table, cells, axis=0))
 
-    pooled = in_pieces(read, (cells, weights), PIECE // (bins * bins * reads * channels))
+    pooled = in_pieces(read, (cells, weights), bins * bins * reads * channels)
     return ops.reshape(pooled, (-1, rois, bins, bins, channels))
 
 

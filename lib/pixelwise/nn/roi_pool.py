@@ -12,13 +12,8 @@ import typing
 import numpy as np
 from keras import ops
 
-from pixelwise.nn.roi_align import (
-    cell_table,
-    check_pyramid,
-    line_weights,
-    map_numbers,
-    separable,
-)
+from pixelwise.nn.gathering import cell_table
+from pixelwise.nn.roi_align import check_pyramid, line_weights, map_numbers, separable
 
 
 def roi_max_pool(pyramid, strides, boxes, output_size, levels=None):
