@@ -36,7 +36,7 @@ TABLE = {
     },
     "03_deeplab": {
         "batch_size": {"smoke": 4, "quick": 12, "full": 16},
-        "steps": {"smoke": 6, "quick": 100, "full": 6000},
+        "steps": {"smoke": 6, "quick": 90, "full": 6000},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "crf_pictures": {"smoke": 1, "quick": 4, "full": 64},  # test scenes
         "views_pictures": {"smoke": 1, "quick": 8, "full": 400},  # test scenes

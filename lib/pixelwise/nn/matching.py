@@ -70,9 +70,9 @@ def balanced_sample(labels, noise, size, positive_share):
         positive_share: the largest share of positives, 0 to 1.
 
     Returns:
-        ``(indices, positive, valid)``, each ``(..., size)``: int32 numbers of candidates, none
-        twice; which of them are positive; which are positive or negative and no padding. Positives
-        come first, padding last, with the number 0.
+        ``(indices, positive, valid)``, each ``(..., size)``: int32 numbers of candidates;
+        which of them are positive; which are positive or negative, and no padding. Positives come
+        first and none comes twice; padding comes last, with the number 0.
 
     Raises:
         ValueError: if ``size`` is below 1, the share is beyond 0 to 1, or the shapes differ.

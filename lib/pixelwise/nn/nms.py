@@ -48,6 +48,7 @@ def nms(boxes, scores, threshold, limit, groups=None):
         raise ValueError(
             f"limit is {limit} and threshold {threshold}: give at least 1, and an IoU from 0 to 1."
         )
+    # Indices have no gradient: PyTorch need not keep the tables below for one.
     boxes, scores = (ops.stop_gradient(ops.convert_to_tensor(x)) for x in (boxes, scores))
     _check_shapes(boxes, scores, "scores")
     scores = ops.where(scores > float("-inf"), scores, float("-inf"))

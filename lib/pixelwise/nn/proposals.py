@@ -23,7 +23,7 @@ def propose(objectness, deltas, anchors, height, width, *, before=1000, after=10
         objectness: list, one a level, of logits ``(batch, anchors)``.
         deltas: list of ``(batch, anchors, 4)``, as ``boxes.encode`` gives them.
         anchors: list of ``(anchors, 4)``, in pixels.
-        height, width: of the picture in pixels, numbers or ``(batch,)``.
+        height, width: of the picture in pixels, numbers or ``(batch, 1)``.
         before: anchors taken of each level.
         after: proposals left; if the levels hold fewer, as many as they hold.
         threshold: IoU above which the lower of two boxes of one level is suppressed.
