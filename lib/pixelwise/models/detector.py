@@ -106,6 +106,7 @@ def shared_parts(
     settings = make_settings(settings, anchor_levels)
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
+    weights = None if weights == "random" else weights
     body = build_backbone(backbone, weights=weights, freeze_bn=freeze_bn, name="body")
     _check_levels(levels, anchor_levels, roi_levels, body)
     prepare_body(body, bn_epsilon, freeze_to)

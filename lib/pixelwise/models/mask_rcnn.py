@@ -377,7 +377,7 @@ def mask_rcnn(
         freeze_to: ``None``, or the last level of the backbone whose layers do not learn, as
             ``"C2"``.
         weights: of the backbone, ``"default"`` being ``"imagenet"`` for MobileNetV2, whose weights
-            come with the book, and ``None`` for ResNet-50.
+            come with the book, and ``"random"`` for ResNet-50; ``None`` is ``"random"`` too.
         seed: of the samples drawn in training.
         **settings: what differs from ``Settings``.
 
