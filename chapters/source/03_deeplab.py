@@ -121,7 +121,7 @@ print("shrunk, then filtered:", shrunk)
 print("filtered at rate 2:   ", spread)
 
 # %% [markdown]
-# In two dimensions the same holds for rows and columns, and there is a third way to say it: a kernel at rate $r$ is a larger kernel with $r-1$ zeros between its taps. It sees $2r+1$ pixels in each direction and still has nine weights.
+# In two dimensions the same holds for rows and columns, and there is a third way to say it: a kernel at rate $r$ is a larger kernel with $r-1$ zeros between its taps. Along each side it reaches over $2r+1$ pixels, and it still has nine weights.
 
 # %%
 rng = np.random.default_rng(0)
@@ -147,7 +147,7 @@ plt.show()
 # %% [markdown]
 # ## A trained network, at another stride
 #
-# Now to a network with 52 convolutions. MobileNetV2 halves its map five times. Where it would halve for the fifth time we do not, and from there on all 3 x 3 kernels work at rate 2. Not one weight changes. If the argument above is right, *every second* feature of the new, finer map is exactly a feature of the old one.
+# Now to a network with 52 convolutions. MobileNetV2 halves its map five times. Where it would halve for the fifth time we do not, and every 3 x 3 kernel *behind* that place works at rate 2. Not one weight changes. If the argument above is right, *every second* feature of the new, finer map is exactly a feature of the old one.
 
 # %%
 scene = pw.data.load("wardrobe", "test", size=193, num_batches=1)[0][0][2:3]
@@ -460,7 +460,7 @@ plt.show()
 #
 # ## Which part earns its place?
 #
-# A figure from one run proves little. The next comparison trains each network from three seeds for 250 steps (`pixelwise train deeplab_short` and its variants, and `fcn_short`). All have the two learning rates of above, chosen on validation scenes; FCN-8s gains from them as well. Each dot is a run; a difference smaller than the spread of the dots is no difference.
+# A figure from one run proves little. The next comparison trains DeepLabV3+ and FCN-8s from three seeds each, and every variant from one, for 250 steps (`pixelwise train deeplab_short` and its variants, and `fcn_short`). All have the two learning rates of above, chosen on validation scenes; FCN-8s gains from them as well. Each dot is a run; a difference smaller than the spread of the dots is no difference.
 
 # %%
 variants = [
@@ -494,11 +494,11 @@ axis.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# On the same backbone, after the same steps, DeepLabV3+ is ahead of FCN-8s: 0.59<!-- result deeplab_short test.mean_iou.mean --> against 0.47<!-- result fcn_short test.mean_iou.mean -->, with standard deviations over three seeds of 0.002<!-- result deeplab_short test.mean_iou.std --> and 0.038<!-- result fcn_short test.mean_iou.std -->. The rows below were trained once each, so read only the large gaps.
+# On the same backbone, after the same steps, DeepLabV3+ is ahead of FCN-8s: 0.59<!-- result deeplab_short test.mean_iou.mean --> against 0.47<!-- result fcn_short test.mean_iou.mean -->, with standard deviations over three seeds of 0.002<!-- result deeplab_short test.mean_iou.std --> and 0.038<!-- result fcn_short test.mean_iou.std -->. The other networks were trained once each, so read only the large gaps.
 #
-# - **The level matters most.** With C5 alone, as in the papers, the mean IoU is 0.43<!-- result deeplab_short_c5 test.mean_iou.mean -->: behind FCN-8s, whose skips had C4 and C3 all along. This is not a fault of DeepLab but of our small pictures, and it was the answer to the question why our first DeepLab lost to FCN-8s.
+# - **The level matters most.** With C5 alone, as in the papers, the mean IoU is 0.43<!-- result deeplab_short_c5 test.mean_iou.mean -->: no better than the weakest run of FCN-8s, whose skips had C4 and C3 all along. This is not a fault of DeepLab but of our small pictures, and it was the answer to the question why our first DeepLab lost to FCN-8s.
 # - **The decoder earns its place.** Without it 0.53<!-- result deeplab_short_no_decoder test.mean_iou.mean -->, and the boundary IoU falls from 0.39<!-- result deeplab_short test.mean_boundary_iou.mean --> to 0.25<!-- result deeplab_short_no_decoder test.mean_boundary_iou.mean -->.
-# - **ASPP does not, here.** A single 1 x 1 branch reaches 0.61<!-- result deeplab_short_no_aspp test.mean_iou.mean -->, no image pooling 0.60<!-- result deeplab_short_no_pooling test.mean_iou.mean -->. After so few steps the simpler heads are ahead: on a map of 6 x 6 everything is near everything, and what C5 sees is larger than the picture already. The papers' gain from ASPP (figure 5 and table 3 of version 3) is on pictures of 513 pixels. Whether it returns after 6,000 steps was not measured.
+# - **ASPP does not, here.** A single 1 x 1 branch reaches 0.61<!-- result deeplab_short_no_aspp test.mean_iou.mean -->, no image pooling 0.60<!-- result deeplab_short_no_pooling test.mean_iou.mean -->. After so few steps the simpler heads are no worse: on a map of 6 x 6 everything is near everything, and what C5 sees is larger than the picture already. The papers' gain from ASPP (figure 5 and table 5 of version 3) is on pictures of 513 pixels. Whether it returns after 6,000 steps was not measured.
 #
 # ## What the CRF mends, and what it breaks
 #
@@ -517,7 +517,7 @@ assert np.allclose(weight, [2.42, 0.73], atol=5e-3)
 print("pixel two:", p[1], "becomes", np.round(weight / weight.sum(), 2))
 
 # %% [markdown]
-# All pixels do this at once, with all other pixels of the picture: 85 million pairs in 96 x 96 pixels, and again in every round. Ten rounds are customary; most has happened after five, which is what we take here. `lib/pixelwise/models/crf.py` computes the sums in blocks, never the whole matrix. The energy of the labelling falls with each round.
+# All pixels do this at once, and each hears all others of the picture: $9216\cdot9215$, or 85 million, messages in 96 x 96 pixels, and again in every round. Ten rounds are customary; most has happened after five, which is what we take here. `lib/pixelwise/models/crf.py` computes the sums in blocks, never the whole matrix. The energy of the labelling falls with each round.
 
 # %%
 count = pw.budget.get(CHAPTER, "crf_pictures")
@@ -570,7 +570,7 @@ plt.show()
 # %% [markdown]
 # On all 400 test scenes, with ten rounds (`pixelwise evaluate deeplabv3plus_wardrobe --after crf`), the CRF takes the recorded network from 0.772<!-- result deeplabv3plus_wardrobe test.mean_iou --> to 0.823<!-- result deeplabv3plus_wardrobe-crf test.mean_iou --> mean IoU, and its outlines from a boundary IoU of 0.604<!-- result deeplabv3plus_wardrobe test.mean_boundary_iou --> to 0.725<!-- result deeplabv3plus_wardrobe-crf test.mean_boundary_iou -->.
 #
-# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the right columns: what is broken is mostly a minority opinion that was outvoted.
+# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the largest red patch: there the right answer was a minority opinion, and was outvoted. Of so few scenes, even one of the "most broken" may have more green than red.
 #
 # The price is time: hundreds of times that of the network here, and growing with the *square* of the number of pixels (`stride` makes it cheaper: fewer pixels send messages). Version 3 showed that with a better network the CRF was no longer needed on VOC, and left it out. On a data set whose objects have plain colours it still pays.
 #
@@ -605,7 +605,7 @@ for name, result in (("ours", "deeplab_short-seed2"), ("keras-cv", "deeplab_kera
 # %% [markdown]
 # keras-cv leaves the backbone at stride 32, uses rates of 6, 12 and 18 on the 3 x 3 map that is left, and enlarges 256 channels to the full size of the picture before it scores them: three times our weights, and by far most of the time. Its record above has 40<!-- result deeplab_keras_cv-seed0 steps --> steps only, because each takes as long as many of ours: in equal time it is far behind, whatever it would reach in the end. With its pretrained backbones and on large pictures it does what it is made for; on small ones the stride is the problem of the last chapter again.
 #
-# And torchvision, whose networks have learned COCO: its DeepLabV3 on ResNet-50 is `deeplab(21, "v3", "resnet50", output_stride=8)`, tensor by tensor. With the same seeded random weights, ours and torchvision's logits differ by 3.5 millionths of the largest at most (`tests/parity/`). On two cores, a picture of 520 x 520 takes it 924<!-- result bench_segmentation test.deeplabv3_resnet50.tensorflow.median_ms --> ms with Keras on TensorFlow, 734<!-- result bench_segmentation test.deeplabv3_resnet50.openvino_exported.median_ms --> ms exported to OpenVINO, and torchvision 1,172<!-- result bench_segmentation test.deeplabv3_resnet50.torchvision.median_ms --> ms (`pixelwise bench segmentation`). The weights themselves are a download of 160 MB:
+# And torchvision, whose networks have learned COCO: its DeepLabV3 on ResNet-50 is `deeplab(21, "v3", "resnet50", output_stride=8)`, tensor by tensor. With the same seeded random weights, ours and torchvision's logits differ by 3.5 millionths of the largest at most (`tests/parity/`). On two cores, a picture of 520 x 520 takes it 924<!-- result bench_segmentation test.deeplabv3_resnet50.tensorflow.median_ms --> ms with Keras on TensorFlow, 734<!-- result bench_segmentation test.deeplabv3_resnet50.openvino_exported.median_ms --> ms exported to OpenVINO, and torchvision 1,172<!-- result bench_segmentation test.deeplabv3_resnet50.torchvision.median_ms --> ms (`pixelwise bench segmentation`). The weights themselves are a download of 168 MB:
 #
 # ```python
 # model = pw.models.load("deeplabv3_resnet50", weights="coco")  # checked by its hash, converted once
@@ -817,7 +817,7 @@ print(complaint)
 # %% [markdown] tags=["exercise"]
 # ### Exercise: holes in NumPy
 #
-# Write the atrous convolution of a row with a kernel of odd length, as long as the row: output $i$ is $\sum_k x[i+r\,k]\,w[k]$ with $k$ from $-m$ to $m$ and $2m+1$ weights, and $x$ is 0 outside.
+# Write the atrous convolution of a row with a kernel of odd length, as long as the row: output $i$ is $\sum_k x[i+r\,k]\,w[k]$ with $k$ from $-m$ to $m$, where $w[-m]$ is the first of the $2m+1$ weights, and $x$ is 0 outside.
 
 
 # %% tags=["exercise"]
@@ -923,7 +923,7 @@ with pw.exercises.check("4"):
 # %% [markdown] tags=["exercise"]
 # ### Exercise: the learning rate of DeepLab
 #
-# The papers let the learning rate fall as $\eta_0\,(1-s/S)^{0.9}$ over $S$ steps, after a warm-up in which it rises from 0 to $\eta_0$ in a straight line over the first $W$ steps; the fall then counts the remaining steps. Write the function.
+# The papers let the learning rate fall as $\eta_0\,(1-s/S)^{0.9}$ over $S$ steps. Put a warm-up before it, as above: over the first $W$ of the $S$ steps the rate rises from 0 to $\eta_0$ in a straight line, and the fall then counts the remaining steps alone. Write the function; `steps` is $S$, `peak` is $\eta_0$ and `warm_up` is $W$.
 
 
 # %% tags=["exercise"]

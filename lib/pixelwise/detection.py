@@ -104,10 +104,12 @@ def resize_bilinear(picture, size):
         if new == old:
             continue
         place = (np.arange(new, dtype="float32") + 0.5) * np.float32(old / new) - np.float32(0.5)
-        place = np.clip(place, 0, old - 1)  # beyond the middle of an outermost pixel its value holds
+        place = np.clip(
+            place, 0, old - 1
+        )  # beyond the middle of an outermost pixel its value holds
+        share = (place % 1).reshape(-1, *[1] * (picture.ndim - axis - 1))
         below = place.astype(int)
         above = np.minimum(below + 1, old - 1)
-        share = (place - below).reshape(-1, *[1] * (picture.ndim - axis - 1))
         picture = picture.take(below, axis) * (1 - share) + picture.take(above, axis) * share
     return picture
 

@@ -363,6 +363,7 @@ def test_pictures_can_be_weighted_one_by_one(kind):
         (lambda: DiceLoss(classes="seen"), "classes is 'seen'"),
         (lambda: LovaszSoftmax(classes=None), "classes is None"),
         (lambda: DiceLoss(smooth=0), "smooth is 0"),
+        (lambda: SumLoss(DiceLoss()), "one or more keras.losses.Loss in a list"),
         (lambda: SumLoss([]), "give one or more"),
         (lambda: SumLoss(["mse"]), "give one or more"),
         (lambda: SumLoss([DiceLoss()], [1, 2]), "each of the 1 losses"),

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -131,7 +130,3 @@ def test_the_grids_are_pasted_at_the_pictures_size(network, case, found):
     image, theirs = case
     ours = paste(found["masks"], theirs["final"], *image.shape[:2], threshold=None)
     check(sample(ours, len(theirs["pasted"])), theirs, "pasted")
-
-
-def test_old_and_new_names_give_the_same_network(network):
-    assert keras.backend.backend()

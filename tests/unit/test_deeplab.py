@@ -133,6 +133,12 @@ def test_another_output_stride_with_the_same_weights(auxiliary):
     )
 
 
+def test_rebuilding_keeps_the_weight_of_the_auxiliary_loss():
+    model = deeplab(3, auxiliary=True, weights=None, **SMALL)
+    model.auxiliary_weight = 0.25
+    assert model.rebuilt(output_stride=8).auxiliary_weight == 0.25
+
+
 def test_rebuilding_with_other_weights_is_refused(small, sentence):
     with pytest.raises(ValueError) as caught:
         small.rebuilt(num_classes=4)
@@ -182,7 +188,14 @@ def test_it_is_measured_like_every_other_network(small):
         (lambda: deeplab(3, output_stride=12), "output stride is 12"),
         (lambda: deeplab(3, rates=(0, 2)), "rates are (0, 2)"),
         (lambda: deeplab(3, rates=(1.5,)), "rates are (1.5,)"),
+        (lambda: deeplab(3, rates=6), "rates is 6"),
+        (lambda: deeplab(3, features=5), "features is 5"),
+        (lambda: deeplab(3, features="C5"), "features is 'C5'"),
         (lambda: deeplab(3, "v1", rates=(1, 2)), "v1 has one atrous convolution"),
+        (
+            lambda: deeplab(3, "v1", rates=(6,), weights=None, input_shape=(96, 96, 3)),
+            "rate 6 reaches beyond a map of 6 x 6",
+        ),
         (lambda: deeplab(3, "v2", rates=(1,)), "v2 adds several branches"),
         (lambda: deeplab(3, input_shape=(96, 96, 3)), "rate 6 reaches beyond a map of 6 x 6"),
         (lambda: deeplab(3, input_shape=(96, 96)), "input_shape is (96, 96)"),

@@ -129,9 +129,12 @@ def test_a_pixel_of_a_softmax_mask_by_hand(network):
     args = np.full((1, 1, 1, 1), 0.25, "float32"), np.array([[1]]), np.array([[True]])
     wanted = -0.25 * np.log(share[1]) - 0.75 * np.log(share[0])
     assert float(network.mask_loss(logits, *args)) == pytest.approx(wanted, rel=1e-5)
-    sigmoid = tiny(**AS_MASK_RCNN)
-    found = sigmoid.mask_probabilities(logits, np.array([[1]]))
-    assert array(found).item() == pytest.approx(1 / (1 + np.exp(-3)), rel=1e-5)
+    for masks, expected in (
+        ("conditional", share[1] / (share[1] + share[0])),
+        ("sigmoid", 1 / (1 + np.exp(-3))),
+    ):
+        found = tiny(masks=masks).mask_probabilities(logits, np.array([[1]]))
+        assert array(found).item() == pytest.approx(expected, rel=1e-5), masks
 
 
 @pytest.mark.parametrize("pooling", s.POOLINGS)
@@ -175,8 +178,8 @@ def test_on_resnet_50_it_has_all_levels():
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"pooling": "mean"}, "choose 'align' or 'max'"),
-        ({"masks": "tanh"}, "choose 'softmax' or 'sigmoid'"),
+        ({"pooling": "mean"}, "choose one of 'align', 'max'"),
+        ({"masks": "tanh"}, "choose one of 'softmax', 'conditional', 'sigmoid'"),
         ({"pyramid": 1}, "choose True or False"),
         ({"bins": ()}, "bins is ()"),
         ({"bins": 7}, "bins is 7"),

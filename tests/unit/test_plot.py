@@ -56,6 +56,52 @@ def test_a_mask_that_is_none_or_of_another_size(sentence, image, mask):
     assert "(height, width)" in sentence(caught)
 
 
+def test_objects_of_a_class_that_touch_are_told_apart():
+    image = np.full((6, 8, 3), 0.5, "float32")
+    masks = np.zeros((3, 6, 8), np.uint8)
+    masks[0, 1:5, 0:4], masks[1, 1:5, 4:8] = 1, 1
+    laid = plot.overlay_instances(image, masks, [2, 2, 0], strength=1)
+    assert np.array_equal(laid[0], image[0])
+    assert (laid[2, 3:5] == 1).all(), "the rims of both meet"
+    np.testing.assert_allclose(laid[2, 1], plot.class_colour(2))
+    assert (laid[2, 0] != 1).any(), "the border of the picture is no rim"
+    np.testing.assert_allclose(plot.overlay_instances(image, masks[:0], []), image)
+
+
+def test_the_first_object_lies_on_top_and_padding_is_not_drawn():
+    image = np.zeros((9, 9, 3), "float32")
+    masks = np.ones((3, 9, 9), bool)
+    laid = plot.overlay_instances(image, masks, np.array([0, 3, 1]), strength=1)
+    np.testing.assert_allclose(laid[4, 4], plot.class_colour(3))
+
+
+@pytest.mark.parametrize(
+    ("masks", "classes"),
+    [
+        (np.ones((2, 4, 4)), [1]),
+        (np.ones((1, 4, 5)), [1]),
+        (np.ones((4, 4)), [1, 1, 1, 1]),
+    ],
+)
+def test_objects_without_one_mask_of_the_picture_s_size_each(sentence, masks, classes):
+    with pytest.raises(ValueError) as caught:
+        plot.overlay_instances(np.zeros((4, 4, 3)), masks, classes)
+    assert "(objects, height, width)" in sentence(caught)
+
+
+def test_boxes_lie_on_the_pixels_that_they_enclose():
+    figure = plot.grid([("", [np.zeros((8, 8, 3))])])
+    axis = figure.axes[0]
+    plot.draw_boxes(axis, [[2, 3, 6, 4], [0, 0, 8, 8]], [1, 4], labels=["top", "shoe"])
+    first, second = axis.patches
+    assert first.get_bbox().extents.tolist() == [1.5, 2.5, 5.5, 3.5]
+    np.testing.assert_allclose(first.get_edgecolor()[:3], plot.class_colour(1))
+    np.testing.assert_allclose(second.get_edgecolor()[:3], plot.class_colour(4))
+    assert [text.get_text() for text in axis.texts][-2:] == ["top", "shoe"]
+    plot.draw_boxes(axis, np.zeros((0, 4)))
+    assert len(axis.patches) == 2
+
+
 def test_bars_and_confusion_show_the_numbers():
     figure = plot.bars([0.5, np.nan, 0.25], ["a", "b", "c"], errors=[0.1, 0, 0.1], caption="x")
     assert {"0.50", "0.25"} <= {text.get_text() for text in figure.axes[0].texts}

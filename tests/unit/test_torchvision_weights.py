@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pixelwise import weights
+from pixelwise.models.mask_rcnn import small_mask_rcnn
 from pixelwise.weights import torchvision as reader
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["since 1.6", "before"])
@@ -263,6 +264,75 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(tensors, sentence):
             weights.load_state_dict(model, state)
         assert said in sentence(caught)
     for value, variable in zip(before, model.weights, strict=True):
+        assert np.array_equal(value, keras.ops.convert_to_numpy(variable))
+
+
+# Today's names of a Mask R-CNN's tensors, and those of the published file.
+RENAMED = {
+    "backbone.fpn.inner_blocks.0.0.weight": "backbone.fpn.inner_blocks.0.weight",
+    "backbone.fpn.inner_blocks.1.0.bias": "backbone.fpn.inner_blocks.1.bias",
+    "backbone.fpn.layer_blocks.0.0.weight": "backbone.fpn.layer_blocks.0.weight",
+    "backbone.fpn.layer_blocks.1.0.bias": "backbone.fpn.layer_blocks.1.bias",
+    "rpn.head.conv.0.0.weight": "rpn.head.conv.weight",
+    "rpn.head.conv.0.0.bias": "rpn.head.conv.bias",
+    "roi_heads.mask_head.0.0.weight": "roi_heads.mask_head.mask_fcn1.weight",
+    "roi_heads.mask_head.1.0.bias": "roi_heads.mask_head.mask_fcn2.bias",
+}
+KEPT = (
+    "backbone.body.layer1.0.conv1.weight",
+    "backbone.body.layer1.0.downsample.0.weight",
+    "rpn.head.cls_logits.weight",
+    "roi_heads.box_head.fc6.bias",
+    "roi_heads.mask_predictor.conv5_mask.weight",
+    "roi_heads.mask_predictor.mask_fcn_logits.weight",
+)
+
+
+def test_old_names_of_mask_rcnn_become_todays():
+    today = {name: number for number, name in enumerate((*RENAMED, *KEPT))}
+    old = {RENAMED.get(name, name): number for name, number in today.items()}
+    assert set(RENAMED.values()) | set(KEPT) == set(old)
+    assert reader.modern_names(old) == today == reader.modern_names(today)
+
+
+def old_names(state):
+    """The tensors of a Mask R-CNN under the names of before torchvision 0.13."""
+    for new, old in (
+        *((f"_blocks.{n}.0.", f"_blocks.{n}.") for n in range(4)),
+        *((f"mask_head.{n}.0.", f"mask_head.mask_fcn{n + 1}.") for n in range(4)),
+        ("head.conv.0.0.", "head.conv."),
+    ):
+        state = {name.replace(new, old): tensor for name, tensor in state.items()}
+    return state
+
+
+def test_old_and_new_names_give_the_same_mask_rcnn(sentence):
+    model = small_mask_rcnn(3, weights=None, channels=8, box_channels=8, groups=None)
+    rng = np.random.default_rng(0)
+    shapes = reader.tensor_shapes(model)
+    state = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    old = old_names(state)
+    assert len(set(old) - set(state)) == 2 * (4 + 4 + 1 + 2)
+
+    weights.load_state_dict(model, state)
+    loaded = [keras.ops.convert_to_numpy(w) for w in model.weights]
+    weights.load_state_dict(model, {name: 0 * tensor for name, tensor in state.items()})
+    weights.load_state_dict(model, old)
+    for value, variable in zip(loaded, model.weights, strict=True):
+        assert np.array_equal(value, keras.ops.convert_to_numpy(variable))
+
+    # What does not fit is named as it is called today, whatever the file calls it.
+    name, extra = "roi_heads.mask_head.mask_fcn2.weight", {"rpn.head.more.weight": np.zeros(3)}
+    without = {k: v for k, v in old.items() if k != name}
+    for faulty, said in (
+        (without, "1 missing (roi_heads.mask_head.1.0.weight)"),
+        ({**old, **extra}, "1 left over (rpn.head.more.weight)"),
+        ({**old, name: np.zeros((8, 8))}, "roi_heads.mask_head.1.0.weight has the shape (8, 8)"),
+    ):
+        with pytest.raises(weights.WeightsError) as caught:
+            weights.load_state_dict(model, faulty)
+        assert said in sentence(caught)
+    for value, variable in zip(loaded, model.weights, strict=True):
         assert np.array_equal(value, keras.ops.convert_to_numpy(variable))
 
 

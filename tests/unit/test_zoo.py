@@ -206,6 +206,16 @@ def test_a_checkpoint_of_other_classes(publish, state, tmp_path, sentence):
         (lambda: zoo.load("tiny", weights="voc"), "tiny has no weights 'voc': choose 'coco', the"),
         (lambda: zoo.load("tiny", weights=3), "tiny has no weights 3"),
         (lambda: zoo.load("tiny", weights="coco", num_classes=5), "'coco' tell 21 classes apart"),
+        (
+            lambda: zoo.load("maskrcnn_resnet50_fpn", weights="coco", num_classes=2),
+            "'coco' tell 91 classes apart, but num_classes is 2",
+        ),
+        (
+            lambda: zoo.load("maskrcnn_resnet50_fpn", weights="imagenet"),
+            "maskrcnn_resnet50_fpn has no weights 'imagenet': choose 'coco', the",
+        ),
+        (lambda: zoo.load("maskrcnn_resnet50_fpn", regionz=3), "the nearest are regions,"),
+        (lambda: zoo.load("maskrcnn_resnet50_fpn", num_classes=1), "num_classes is 1"),
         (lambda: zoo.load("fcn_resnet50", num_classes=1), "num_classes is 1"),
         (lambda: zoo.load("fcn_resnet50", num_classes=True), "num_classes is True"),
         (lambda: zoo.load("fcn_resnet50", input_shape=(64, 64)), "input_shape is (64, 64)"),
@@ -234,6 +244,54 @@ def test_every_published_file_is_of_a_network_and_has_its_hash():
         for file in files.values():
             assert len(published.digits(file)) == 8
     assert zoo.VOC_CLASSES == voc.CLASSES and len(voc.CLASSES) == 21
+
+
+def test_cocos_classes_stand_at_their_numbers():
+    assert len(zoo.COCO_CLASSES) == 91 and len(set(zoo.COCO_CLASSES)) == 82
+    assert [n for n, name in enumerate(zoo.COCO_CLASSES) if name == "N/A"] == [
+        *(12, 26, 29, 30, 45, 66, 68, 69, 71, 83),
+    ]
+    named = {0: "background", 1: "person", 44: "bottle", 62: "chair", 90: "toothbrush"}
+    assert {number: zoo.COCO_CLASSES[number] for number in named} == named
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A function that returns with which arguments Mask R-CNN is built, without building it."""
+    monkeypatch.setattr(published, "load", lambda model, *args, **options: model)
+    monkeypatch.setattr(zoo, "mask_rcnn", lambda *args, **options: (args, options))
+    return lambda **options: zoo.load("maskrcnn_resnet50_fpn", **options)
+
+
+def test_mask_rcnn_has_torchvisions_arguments(asked):
+    args, options = asked(detections=5)
+    assert args == (91, "resnet50")
+    assert options.pop("freeze_bn") is False and options.pop("detections") == 5
+    assert options == {"bn_epsilon": None, "freeze_to": None, "weights": None}
+    assert asked(num_classes=3)[0] == (3, "resnet50")
+
+
+def test_published_weights_of_mask_rcnn_have_their_epsilon(asked, tmp_path):
+    """The published file keeps it, wherever it lies; one's own file was trained with the usual."""
+    file = published.FILES["maskrcnn_resnet50_fpn"]["coco"]
+    for published_weights in ("coco", tmp_path / file, str(tmp_path / file)):
+        _, options = asked(weights=published_weights)
+        assert options["bn_epsilon"] == 0 and options["freeze_bn"] is True
+        assert asked(weights=published_weights, bn_epsilon=None)[1]["bn_epsilon"] == 0
+        assert asked(weights=published_weights, bn_epsilon=1e-3)[1]["bn_epsilon"] == 1e-3
+    _, options = asked(weights=tmp_path / "mine.pth")
+    assert options["bn_epsilon"] is None and options["freeze_bn"] is True
+
+
+def test_mask_rcnn_is_built_with_the_epsilon_and_frozen():
+    model = zoo.maskrcnn_resnet50_fpn(
+        4, bn_epsilon=0.0, freeze_bn=True, channels=8, box_channels=8, mask_convolutions=1
+    )
+    body = model.backbone.get_layer("body")
+    norms = [x for x in body.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(norms) == 53 and {x.epsilon for x in norms} == {0.0}
+    assert not any(x.trainable for x in norms)
+    assert model.num_classes == 4 and model.name == "mask_rcnn"
 
 
 def test_fcn_resnet50_gives_logits_and_in_training_both():

@@ -18,7 +18,7 @@ from keras import Input, layers
 from pixelwise.models.backbones import backbone as build_backbone
 from pixelwise.models.fcn import CheckSize, check_ends
 from pixelwise.models.segmenter import ResizeTo, Segmenter
-from pixelwise.nn.aspp import aspp, scaled_rates
+from pixelwise.nn.aspp import aspp, check_rates, scaled_rates
 from pixelwise.nn.atrous import conv_bn, separable_conv_bn
 from pixelwise.nn.taps import AtrousConv2D
 
@@ -64,7 +64,8 @@ def deeplab(
         channels: of the branches and of the decoder; 1,024 in v1 and v2, 256 later.
         image_pooling: ``False`` leaves out the branch with the mean of the whole map (v3, v3+).
         decoder: ``False`` leaves out v3+'s fine level and enlarges the scores at once.
-        separable: ``True`` makes the head's 3x3 convolutions separable; ``None`` does so for v3+.
+        separable: ``True`` makes the 3x3 convolutions of ASPP and the decoder separable (v3, v3+);
+            ``None`` does so for v3+.
         auxiliary: ``True`` adds a second head on C4, whose loss counts in training only.
         multi_grid: multiples of the dilation in the last stage of ResNet-50, ``(1, 2, 4)`` in the
             paper; ``None`` is torchvision's.
@@ -151,6 +152,7 @@ def aspp_sum_head(x, num_classes, channels, rates, dropout):
 
 
 def _fc_branch(x, num_classes, channels, rate, dropout, suffix):
+    check_rates((rate,), x.shape[1:3])
     x = AtrousConv2D(
         channels, 3, dilation_rate=rate, padding="same", activation="relu", name=f"fc6{suffix}"
     )(x)
@@ -232,5 +234,6 @@ def _check(variant, backbone, output_stride, features):
         raise ValueError(
             f"The output stride is {output_stride!r}: DeepLab has 8 or 16 (an FCN has 32)."
         )
-    if not features or set(features) - {"C4", "C5"} or len(set(features)) < len(features):
+    named = features if isinstance(features, tuple | list) else ()
+    if not named or set(named) - {"C4", "C5"} or len(set(named)) < len(named):
         raise ValueError(f"features is {features!r}: give ('C5',), ('C4',) or ('C4', 'C5').")

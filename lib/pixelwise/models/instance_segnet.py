@@ -27,7 +27,7 @@ from pixelwise.nn import detection_losses as losses
 from pixelwise.nn.roi_pool import roi_max_pool
 
 POOLINGS = ("align", "max")
-MASKS = ("softmax", "sigmoid")
+MASKS = ("softmax", "conditional", "sigmoid")
 BINS = (1, 2, 4, 7)  # cells along a side of each grid of the spatial pyramid
 
 
@@ -39,8 +39,7 @@ class InstanceSegNet(MaskRCNN):
 
     Args:
         pooling: ``"align"`` reads regions by RoIAlign, ``"max"`` by RoI max pooling.
-        masks: ``"softmax"`` lets classes and background compete for each pixel of a region,
-            ``"sigmoid"`` asks for each class by itself.
+        masks: what a pixel of a region is asked; see ``instance_segnet``.
         pyramid: whether the mask head reads a region from every level of ``roi_levels``, as
             ``(regions, 14, 14, levels * channels)``.
         **parts: as for ``MaskRCNN``.
@@ -78,6 +77,8 @@ class InstanceSegNet(MaskRCNN):
         """Returns the masks ``(batch, n, side, side)`` in [0, 1] of the classes found."""
         if self.masks == "sigmoid":
             return super().mask_probabilities(logits, labels)
+        if self.masks == "conditional":
+            return ops.sigmoid(losses.of_class(logits, labels) - logits[..., 0])
         return losses.of_class(ops.softmax(logits), labels)
 
 
@@ -110,8 +111,10 @@ def instance_segnet(
         backbone: ``"mobilenet_v2"`` or ``"resnet50"``.
         pooling: how regions are read: ``"align"`` (RoIAlign) or ``"max"`` (RoI max pooling, as in
             Fast R-CNN).
-        masks: ``"softmax"`` over classes and background for each pixel of a region, or
-            ``"sigmoid"`` for each class by itself, as in Mask R-CNN.
+        masks: ``"softmax"`` lets all classes and the background compete for each pixel of a
+            region; ``"conditional"`` learns the same, but answers as if only the class found and
+            the background were possible, ``p_c / (p_c + p_0)``; ``"sigmoid"`` asks for each class
+            by itself, as Mask R-CNN.
         pyramid: ``True`` pools a region over the grids of ``bins`` for its class and box, and
             fuses every level of ``roi_levels`` for its mask; ``False`` takes one grid and one
             level, as Mask R-CNN.
@@ -184,7 +187,7 @@ def fused(head, count):
 def _check_options(pooling, masks, pyramid, bins, side):
     for name, value, known in (("pooling", pooling, POOLINGS), ("masks", masks, MASKS)):
         if value not in known:
-            raise ValueError(f"{name} is {value!r}: choose {' or '.join(map(repr, known))}.")
+            raise ValueError(f"{name} is {value!r}: choose one of {', '.join(map(repr, known))}.")
     if not isinstance(pyramid, bool):
         raise ValueError(f"pyramid is {pyramid!r}: choose True or False.")
     if (

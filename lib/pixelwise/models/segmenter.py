@@ -2,7 +2,7 @@
 
 A ``Segmenter`` remembers how it was built. So it can be built again at another output stride with
 the same weights, be saved and loaded, and have an auxiliary head, a second opinion from a middle
-level that helps in training (Zhao et al. 2017, section 3.3) and is left out afterwards. Chapter 3.
+level that helps in training (Zhao et al. 2017, section 4) and is left out afterwards. Chapter 3.
 """
 
 import importlib
@@ -116,6 +116,7 @@ class Segmenter(keras.Model):
                 )
             # A copy: JAX gives the memory of a variable away, and both would lose it.
             variable.assign(ops.convert_to_numpy(source))
+        other.auxiliary_weight = self.auxiliary_weight
         return other
 
     def get_config(self):

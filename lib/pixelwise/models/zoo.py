@@ -21,7 +21,6 @@ of the picture's own size; ``COCO_CLASSES`` names the classes.
 """
 
 import inspect
-from pathlib import Path
 
 import keras
 
@@ -34,6 +33,7 @@ from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.weights import published
 
 NUM_CLASSES = len(VOC_CLASSES)
+NUM_COCO_CLASSES = len(COCO_CLASSES)
 
 
 def load(name, weights=None, **options):
@@ -185,7 +185,7 @@ def deeplabv3_resnet50(
 
 
 def maskrcnn_resnet50_fpn(
-    num_classes=len(COCO_CLASSES),
+    num_classes=NUM_COCO_CLASSES,
     *,
     freeze_bn=None,
     bn_epsilon=None,

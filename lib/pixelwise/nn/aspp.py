@@ -28,14 +28,14 @@ def scaled_rates(rates, output_stride):
         tuple of int: at stride 8 the double.
 
     Raises:
-        ValueError: if a rate is no positive whole number, or is no whole number at that stride.
+        ValueError: if the rates are no tuple of positive whole numbers, or one is no whole number
+            at that stride.
 
     Source: Chen et al. 2017 (v3), section 3.3.
     """
+    check_rates(rates)
     scaled = []
     for rate in rates:
-        if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate < 1:
-            raise ValueError(f"The rates are {tuple(rates)}: give whole numbers of at least 1.")
         if rate * REFERENCE_STRIDE % output_stride:
             raise ValueError(
                 f"The rate {rate} at output stride 16 is {rate * 16 / output_stride} at output "
@@ -84,7 +84,7 @@ def aspp(x, channels, rates, name, *, image_pooling=True, separable=False, dropo
 
     Source: Chen et al. 2017 (v3), figure 5 and section 3.3.
     """
-    _check_rates(rates, x.shape[1:3])
+    check_rates(rates, x.shape[1:3])
     branches = [
         conv_bn(x, channels, 1, f"{name}-convs-0-0", f"{name}-convs-0-1", activation="relu")
     ]
@@ -125,7 +125,18 @@ class SpreadOver(layers.Layer):
         return (*like[:3], vector[-1])
 
 
-def _check_rates(rates, size):
+def check_rates(rates, size=(None, None)):
+    """Checks the rates of 3x3 convolutions.
+
+    Args:
+        rates: tuple of whole numbers of at least 1, at the stride of the map.
+        size: height and width of the map, in cells; ``None`` where they are not known.
+
+    Raises:
+        ValueError: if the rates are none of these, or one reaches beyond the map at every place.
+    """
+    if not isinstance(rates, tuple | list | np.ndarray):
+        raise ValueError(f"rates is {rates!r}: give a tuple of whole numbers, as (6, 12, 18).")
     for rate in rates:
         if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate < 1:
             raise ValueError(f"The rates are {tuple(rates)}: give whole numbers of at least 1.")

@@ -22,7 +22,8 @@ from pixelwise.nn.gathering import cell_table, in_pieces
 CANONICAL_SIZE = 224  # the RoI of an ImageNet picture's size belongs to level 4
 CANONICAL_LEVEL = 4
 FORMS = ("auto", "matmul", "gather")
-# How many products of the matrices cost as much as one number gathered.
+# How many products of the matrices cost as much as one number gathered, forward and backward, on a
+# CPU with 64 channels: 50 to 100 on TensorFlow and PyTorch, some 10 where XLA compiles.
 PRODUCTS = 64
 
 
@@ -134,7 +135,7 @@ def roi_align(
         aligned: see ``sampling_points``.
         levels: int ``(batch, rois)``, log2 of the stride of the map that each RoI reads; ``None``
             takes ``roi_levels``.
-        form: ``"matmul"``, ``"gather"``, or ``"auto"``: the one with less work.
+        form: ``"matmul"``, ``"gather"``, or ``"auto"``: the one that should be faster.
 
     Returns:
         ``(batch, rois, output_size, output_size, channels)`` in the dtype of the maps.
@@ -247,10 +248,8 @@ def _by_gathering(pyramid, strides, boxes, number, bins, samples, aligned):
     rows, down = _neighbours(rows, of_level([x.shape[1] for x in pyramid], "float32"))
     columns, across = _neighbours(columns, of_level([x.shape[2] for x in pyramid], "float32"))
     first = pictures + of_level(starts, "int32")
-    rows = (
-        first[..., None, None]
-        + rows * of_level([x.shape[2] for x in pyramid], "int32")[..., None, None]
-    )
+    width = of_level([x.shape[2] for x in pyramid], "int32")
+    rows = first[..., None, None] + rows * width[..., None, None]
     # Bins of the rows, of the columns, then the points' neighbours among the rows and columns.
     cells = rows[:, :, :, None, :, None] + columns[:, :, None, :, None, :]
     weights = down[:, :, :, None, :, None] * across[:, :, None, :, None, :]

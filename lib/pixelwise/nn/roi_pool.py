@@ -129,7 +129,7 @@ def _windows(ends, size, sizes, bins):
     doublings = ops.zeros_like(length)
     for exponent in range(1, max(_doublings(n, bins) for n in sizes) + 1):
         doublings = doublings + ops.cast(length >= 2**exponent, "int32")
-    piece = ops.take(2 ** np.arange(32, dtype="int32"), doublings, axis=0)
+    piece = ops.take(2 ** np.arange(31, dtype="int32"), doublings, axis=0)
     inside = ops.minimum(first, size - 1)
     return _Windows(doublings, (inside, inside + length - piece), last <= first)
 
@@ -141,9 +141,10 @@ def _rounded(x):
 
 
 def _bin_ends(longest, bins):
-    """First and last-but-one cell of each bin of a side, int32 ``(longest + 1, bins, 2)``.
+    """First cell of each bin of a side, and the one behind its last, from the side's length.
 
-    In NumPy and float32, because the last bit of the quotient decides, and compilers may change it.
+    int32 ``(longest + 1, bins, 2)``. In NumPy and in float32, as torchvision computes it: the last
+    bit of the quotient decides, and compilers may change it.
     """
     length = np.arange(longest + 1, dtype="float32")[:, None] / np.float32(bins)
     number = np.arange(bins, dtype="float32")

@@ -290,9 +290,9 @@ class SumLoss(keras.losses.Loss):
         self, losses, weights=None, name="sum_loss", reduction="sum_over_batch_size", **kwargs
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)
-        self.losses = list(losses)
+        self.losses = list(losses) if isinstance(losses, list | tuple) else []
         if not self.losses or not all(isinstance(x, keras.losses.Loss) for x in self.losses):
-            raise ValueError(f"losses is {losses!r}: give one or more keras.losses.Loss.")
+            raise ValueError(f"losses is {losses!r}: give one or more keras.losses.Loss in a list.")
         weights = [1.0] * len(self.losses) if weights is None else weights
         self.weights = [float(weight) for weight in weights]
         if len(self.weights) != len(self.losses) or not all(w >= 0 for w in self.weights):
