@@ -24,10 +24,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection._utils import overwrite_eps
-from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import FrozenBatchNorm2d, clip_boxes_to_image
@@ -63,8 +62,8 @@ COUNTS = {"pooled": 2000, "masks": 2000, "pasted": 10_000}
 
 def build(**options):
     """torchvision's network as its builder makes it for the published weights."""
-    body = torchvision.models.resnet50(norm_layer=FrozenBatchNorm2d)
-    model = MaskRCNN(_resnet_fpn_extractor(body, 3), len(zoo.COCO_CLASSES), **options)
+    backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None)
+    model = MaskRCNN(backbone, len(zoo.COCO_CLASSES), **options)
     overwrite_eps(model, 0.0)
     return model.eval()
 
