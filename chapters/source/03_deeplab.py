@@ -204,19 +204,19 @@ bodies = {
     "stride 8, spread": fine,
     "stride 8, not spread": narrow,
 }
-wide = pw.data.load("wardrobe", "test", size=289, num_batches=1)[0][0][2:3]
-rows, columns = np.indices(wide.shape[1:3]) - 144
+wide = pw.data.load("wardrobe", "test", size=257, num_batches=1)[0][0][2:3]
+rows, columns = np.indices(wide.shape[1:3]) - 128
 far = np.maximum(abs(rows), abs(columns))  # from the middle, in pixels
 maps = []
 for name, model in bodies.items():
     seen = seen_by_the_middle(model, wide)
-    within = [seen[far <= d].sum() / seen.sum() for d in range(145)]
+    within = [seen[far <= d].sum() / seen.sum() for d in range(129)]
     side = 2 * int(np.searchsorted(within, 0.5)) + 1
     print(f"{name:22s} half of what it sees lies in the middle {side} x {side} pixels")
     maps.append(ndimage.gaussian_filter(seen, 3))
 plot.grid(
     [("", [wide[0], *maps])],
-    ["picture, 289 x 289", *bodies],
+    ["picture, 257 x 257", *bodies],
     scale=1.8,
     caption="What the feature in the middle sees: size of the gradient, slightly smoothed.",
 )
@@ -377,7 +377,7 @@ plot.grid(
     [("", [images[0], coarse[..., np.argmax(coarse.std((0, 1)))], edges, scores[..., best]])],
     ["picture", "ASPP, 6 x 6", "C2 narrowed, 24 x 24", f"score of {CLASSES[best]}, 24 x 24"],
     scale=2.2,
-    caption="One channel of each: the coarse map knows what, the fine one where, the sum both.",
+    caption="One channel of each: the coarse map knows what, the fine one where, both together know both.",
 )
 plt.show()
 
@@ -488,7 +488,7 @@ for place, (name, recipe) in enumerate(reversed(variants)):
             spread = f" +- {np.std(runs, ddof=1):.3f} (3 runs)" if len(runs) == 3 else " (1 run)"
             print(f"{name:18s} mean IoU {np.mean(runs):.3f}{spread}")
 axis.set_yticks(range(len(variants)), [name for name, _ in reversed(variants)])
-axis.set(xlabel="on the test scenes, after 250 steps", xlim=(0, 0.8))
+axis.set(xlabel="on the test scenes, after 250 steps", xlim=(0, 1))
 axis.legend([iou_bar, bar], ["mean IoU", "mean boundary IoU"], frameon=False, loc="lower right")
 axis.spines[["top", "right"]].set_visible(False)
 plt.show()
@@ -563,14 +563,14 @@ rows = [
 figure = plot.grid(
     rows,
     scale=1.15,
-    caption="Left two: most mended. Right two: most broken. Green: mended, red: broken.",
+    caption="Left two: the most gained. Right two: the least gained, or lost. Green: mended, red: broken.",
 )
 plt.show()
 
 # %% [markdown]
 # On all 400 test scenes, with ten rounds (`pixelwise evaluate deeplabv3plus_wardrobe --after crf`), the CRF takes the recorded network from 0.772<!-- result deeplabv3plus_wardrobe test.mean_iou --> to 0.823<!-- result deeplabv3plus_wardrobe-crf test.mean_iou --> mean IoU, and its outlines from a boundary IoU of 0.604<!-- result deeplabv3plus_wardrobe test.mean_boundary_iou --> to 0.725<!-- result deeplabv3plus_wardrobe-crf test.mean_boundary_iou -->.
 #
-# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the largest red patch: there the right answer was a minority opinion, and was outvoted. Of so few scenes, even one of the "most broken" may have more green than red.
+# Along the outlines the CRF is a great help: our garments have one colour each, the borders between two colours are the borders between two objects, and the boundary IoU rises by more than a tenth. It also wipes out islands. But it does not know which label is right: an island that was the *correct* answer is wiped out as well, and where the network named most of a garment wrongly, the CRF names all of it so. Look at the largest red patch: there the right answer was a minority opinion, and was outvoted. Of so few scenes, even one on the right may have more green than red.
 #
 # The price is time: hundreds of times that of the network here, and growing with the *square* of the number of pixels (`stride` makes it cheaper: fewer pixels send messages). Version 3 showed that with a better network the CRF was no longer needed on VOC, and left it out. On a data set whose objects have plain colours it still pays.
 #
@@ -746,7 +746,7 @@ print(f"averaged weights, old statistics: mean IoU {before:.3f}")
 print(f"statistics measured again:        mean IoU {after:.3f}, over {used} batches")
 
 # %% [markdown]
-# The last weights, taken at a rate that is far too high for the end of a training, are the worst; their average is much better, but only with statistics of its own. This mistake gives no error and does not show in the loss, which uses the batch's statistics. It hid in our own training loop until DeepLab was the first network with free normalisation: a network with a low loss answered *background* everywhere. `training.fit` now measures again by itself.
+# The last weights are the worst here: the rate is far too high for the end of a training, and the running averages, which move by a tenth a step, lag behind weights that move so fast. The average of the weights is better, and much better again with statistics of its own. This mistake gives no error and does not show in the loss, which uses the batch's statistics. It hid in our own training loop until DeepLab was the first network with free normalisation: a network with a low loss answered *background* everywhere. `training.fit` now measures again by itself.
 #
 # ## Your own pictures
 #

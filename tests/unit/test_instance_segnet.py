@@ -65,6 +65,7 @@ def test_with_everything_off_it_is_mask_rcnn():
         mine.assign(array(other))
     labels, positive = np.array([[1, 2, 1]]), np.array([[True, True, False]])
     soft = np.random.default_rng(1).random((1, 3, 28, 28), dtype="float32")
+    soft = ops.convert_to_tensor(soft)
     found = []
     for model in (ours, theirs):
         levels = model(pictures())["levels"]
@@ -126,7 +127,7 @@ def test_a_pixel_of_a_softmax_mask_by_hand(network):
     share = np.exp([1, 3, 2]) / np.exp([1, 3, 2]).sum()
     found = network.mask_probabilities(logits, np.array([[1]]))
     assert array(found).item() == pytest.approx(share[1], rel=1e-5)
-    args = np.full((1, 1, 1, 1), 0.25, "float32"), np.array([[1]]), np.array([[True]])
+    args = ops.full((1, 1, 1, 1), 0.25), np.array([[1]]), np.array([[True]])
     wanted = -0.25 * np.log(share[1]) - 0.75 * np.log(share[0])
     assert float(network.mask_loss(logits, *args)) == pytest.approx(wanted, rel=1e-5)
     for masks, expected in (

@@ -26,6 +26,7 @@ def smooth_l1(errors, beta=BETA):
 
     Source: Girshick 2015, equation 3 (there with beta = 1).
     """
+    errors = ops.convert_to_tensor(errors)
     size = ops.abs(errors)
     return ops.where(size < beta, 0.5 * errors * errors / beta, size - 0.5 * beta)
 
@@ -41,6 +42,7 @@ def binary_cross_entropy(logits, targets):
     Returns:
         Array of the same shape.
     """
+    logits, targets = ops.convert_to_tensor(logits), ops.convert_to_tensor(targets)
     return ops.maximum(logits, 0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
@@ -55,6 +57,7 @@ def objectness_loss(logits, positive, sampled):
     Returns:
         Scalar, in nats; 0 if nothing was sampled.
     """
+    logits = ops.convert_to_tensor(logits)
     weight = ops.cast(sampled, logits.dtype)
     losses = binary_cross_entropy(logits, ops.cast(positive, logits.dtype))
     return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1)
@@ -75,6 +78,7 @@ def box_loss(deltas, targets, positive, samples):
     Returns:
         Scalar; 0 if there is no positive sample.
     """
+    deltas, targets = ops.convert_to_tensor(deltas), ops.convert_to_tensor(targets)
     weight = ops.cast(positive, deltas.dtype)[..., None]
     losses = smooth_l1((deltas - targets) * weight)
     return ops.sum(losses) / ops.maximum(ops.cast(samples, deltas.dtype), 1)
@@ -91,6 +95,7 @@ def class_loss(logits, labels, sampled):
     Returns:
         Scalar, in nats; 0 if nothing was sampled.
     """
+    logits = ops.convert_to_tensor(logits)
     weight = ops.cast(sampled, logits.dtype)
     one_hot = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     losses = -ops.sum(one_hot * log_softmax(logits), axis=-1)
@@ -112,6 +117,7 @@ def sigmoid_mask_loss(logits, targets, labels, positive):
     Returns:
         Scalar, in nats a pixel; 0 if there is no positive region.
     """
+    logits = ops.convert_to_tensor(logits)
     losses = binary_cross_entropy(of_class(logits, labels), targets)
     weight = ops.cast(positive, logits.dtype)
     return ops.sum(ops.mean(losses, axis=(-1, -2)) * weight) / ops.maximum(ops.sum(weight), 1)
@@ -127,6 +133,7 @@ def softmax_mask_loss(logits, targets, labels, positive):
     Returns:
         Scalar, in nats a pixel; 0 if there is no positive region.
     """
+    logits, targets = ops.convert_to_tensor(logits), ops.convert_to_tensor(targets)
     scores = log_softmax(logits)
     losses = -targets * of_class(scores, labels) - (1 - targets) * scores[..., 0]
     weight = ops.cast(positive, logits.dtype)
@@ -143,6 +150,7 @@ def of_class(values, labels):
     Returns:
         Array ``(batch, regions, ...)``.
     """
+    values = ops.convert_to_tensor(values)
     one_hot = ops.one_hot(labels, values.shape[-1], dtype=values.dtype)
     extra = (1,) * (len(values.shape) - 3)
     shape = (-1, values.shape[1], *extra, values.shape[-1])
