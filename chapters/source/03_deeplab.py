@@ -377,7 +377,8 @@ plot.grid(
     [("", [images[0], coarse[..., np.argmax(coarse.std((0, 1)))], edges, scores[..., best]])],
     ["picture", "ASPP, 6 x 6", "C2 narrowed, 24 x 24", f"score of {CLASSES[best]}, 24 x 24"],
     scale=2.2,
-    caption="One channel of each: the coarse map knows what, the fine one where, both together know both.",
+    caption="One channel of each: the coarse map knows what, the fine one where, "
+    "both together know both.",
 )
 plt.show()
 
@@ -563,7 +564,8 @@ rows = [
 figure = plot.grid(
     rows,
     scale=1.15,
-    caption="Left two: the most gained. Right two: the least gained, or lost. Green: mended, red: broken.",
+    caption="Left two: the most gained. Right two: the least gained, or lost. "
+    "Green: mended, red: broken.",
 )
 plt.show()
 
