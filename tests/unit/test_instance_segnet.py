@@ -7,7 +7,7 @@ from keras import ops
 
 from pixelwise.models import instance_segnet as s
 from pixelwise.models.mask_rcnn import LOSSES, small_mask_rcnn
-from pixelwise.nn.spatial_pyramid import roi_pyramid
+from pixelwise.nn.pooling import SpatialPyramidPooling
 
 SIDE = 64
 TINY = {
@@ -80,10 +80,10 @@ def test_with_everything_off_it_is_mask_rcnn():
 
 def test_the_box_head_sees_the_spatial_pyramid(network):
     seen = keras.Model(network.box_head.input, network.box_head.get_layer("spatial_pyramid").output)
-    features = np.random.default_rng(0).normal(size=(1, 2, 7, 7, 16)).astype("float32")
-    expected = roi_pyramid(features, s.BINS)[0]
+    features = np.random.default_rng(0).normal(size=(2, 7, 7, 16)).astype("float32")
+    expected = SpatialPyramidPooling(s.BINS)(features)
     assert expected.shape[-1] == 16 * (1 + 4 + 16 + 49)
-    np.testing.assert_allclose(array(seen(features[0])), array(expected), atol=1e-6)
+    np.testing.assert_allclose(array(seen(features)), array(expected), atol=1e-6)
 
 
 def test_the_mask_head_reads_every_level(network, levels):

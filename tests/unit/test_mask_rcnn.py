@@ -205,6 +205,20 @@ def test_saved_and_loaded_it_finds_the_same(network, tmp_path):
         assert np.allclose(one[name], other[name], atol=1e-4), name
 
 
+@pytest.mark.parametrize("freeze_bn", [None, True, False])
+def test_what_is_frozen_when_saved_is_frozen_when_loaded(freeze_bn, tmp_path):
+    """The weights come from the file then, and say nothing of what was frozen."""
+    model = tiny(freeze_bn=freeze_bn)
+    model.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    learning, learning_again = (
+        [v.path for v in network.trainable_variables] for network in (model, again)
+    )
+    assert learning_again == learning
+    scales = [path for path in learning if path.endswith("gamma") and "features-" in path]
+    assert bool(scales) == (freeze_bn is False)
+
+
 def test_what_does_not_learn_stays(network):
     model = tiny(freeze_to="C3")
     learning = {v.path for v in model.trainable_variables}

@@ -79,6 +79,20 @@ SHARED = (
 )
 
 
+def spelled_out(arguments):
+    """Returns arguments of a detector, in which ``weights`` and ``freeze_bn`` have become definite.
+
+    A model that is saved and loaded gets its weights from the file and not from a backbone's, and
+    must keep as frozen what was frozen before.
+    """
+    backbone, weights, freeze_bn = (arguments[k] for k in ("backbone", "weights", "freeze_bn"))
+    if weights == "default":
+        weights = "imagenet" if backbone == "mobilenet_v2" else None
+    weights = None if weights == "random" else weights
+    freeze_bn = weights is not None if freeze_bn is None else freeze_bn
+    return {**arguments, "weights": weights, "freeze_bn": freeze_bn}
+
+
 def shared_parts(
     num_classes,
     backbone,
@@ -104,9 +118,6 @@ def shared_parts(
     """
     check_num_classes(num_classes)
     settings = make_settings(settings, anchor_levels)
-    if weights == "default":
-        weights = "imagenet" if backbone == "mobilenet_v2" else None
-    weights = None if weights == "random" else weights
     body = build_backbone(backbone, weights=weights, freeze_bn=freeze_bn, name="body")
     _check_levels(levels, anchor_levels, roi_levels, body)
     prepare_body(body, bn_epsilon, freeze_to)

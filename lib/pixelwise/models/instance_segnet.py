@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pixelwise.models.detector import SHARED, Settings, shared_parts
+from pixelwise.models.detector import SHARED, Settings, shared_parts, spelled_out
 from pixelwise.models.mask_rcnn import SMALL, MaskRCNN, mask_head
 from pixelwise.nn import detection_losses as losses
 from pixelwise.nn.roi_pool import roi_max_pool
@@ -127,7 +127,7 @@ def instance_segnet(
     Raises:
         ValueError: if an argument is not possible.
     """
-    arguments = {k: v for k, v in locals().items() if k != "settings"} | settings
+    arguments = spelled_out({k: v for k, v in locals().items() if k != "settings"} | settings)
     _check_options(pooling, masks, pyramid, bins, settings.get("box_side", Settings.box_side))
     parts = shared_parts(
         **{k: arguments[k] for k in SHARED}, settings=settings, bins=bins if pyramid else None

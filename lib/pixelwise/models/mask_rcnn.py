@@ -15,7 +15,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pixelwise.models.detector import SHARED, Finder, Untracked, check_targets, shared_parts
+from pixelwise.models.detector import (
+    SHARED,
+    Finder,
+    Untracked,
+    check_targets,
+    shared_parts,
+    spelled_out,
+)
 from pixelwise.models.segmenter import built_by
 from pixelwise.nn import boxes as box_ops
 from pixelwise.nn import detection_losses as losses
@@ -387,7 +394,7 @@ def mask_rcnn(
     Raises:
         ValueError: if an argument is not possible.
     """
-    arguments = {k: v for k, v in locals().items() if k != "settings"} | settings
+    arguments = spelled_out({k: v for k, v in locals().items() if k != "settings"} | settings)
     parts = shared_parts(**{k: arguments[k] for k in SHARED}, settings=settings)
     masks = mask_head(num_classes, channels, mask_convolutions, parts["settings"].mask_side)
     return MaskRCNN(**parts, mask_head=masks, builder=mask_rcnn, arguments=arguments, seed=seed)

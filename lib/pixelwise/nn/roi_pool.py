@@ -76,6 +76,8 @@ def roi_max_pool(pyramid, strides, boxes, output_size, levels=None):
 def crop_and_resize(x, boxes, size):
     """Returns the part of a map in each box, resized bilinearly: TensorFlow's operation.
 
+    Gradients reach the map, and not the boxes.
+
     Args:
         x: float ``(batch, height, width, channels)``, all but the batch known.
         boxes: float ``(batch, rois, 4)`` as (y1, x1, y2, x2), where 0 is the middle of the first
@@ -92,7 +94,9 @@ def crop_and_resize(x, boxes, size):
     Source: ``tf.image.crop_and_resize``. Neither half cells nor bins: it is no RoIAlign.
     """
     check_pyramid([x], [1], boxes, size)
+    boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     steps = np.linspace(0, 1, size, dtype="float32") if size > 1 else np.float32([0.5])
+    steps = ops.convert_to_tensor(steps)
     first, last = boxes[..., :2, None], boxes[..., 2:, None]
     lines = []
     for side, cells in enumerate(x.shape[1:3]):
