@@ -49,6 +49,12 @@ TABLE = {
         "test_batches": {"smoke": 1, "quick": 13, "full": 50},  # of 8 test scenes
         "broken_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },
+    "05_instance_segnet": {
+        "batch_size": {"smoke": 2, "quick": 8, "full": 8},
+        "steps": {"smoke": 10, "quick": 200, "full": 3000},
+        "test_batches": {"smoke": 1, "quick": 10, "full": 50},  # of 8 test scenes
+        "mistake_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
+    },
 }
 
 # chapter -> its headline figure: what it is called, the floor that a run must reach in each budget
@@ -84,6 +90,12 @@ HEADLINES = {
         "better": "higher",
         "floor": {"smoke": None, "quick": 0.50, "full": 0.82},
         "recorded": "mask_rcnn_wardrobe test.mask_ap50",
+    },
+    "05_instance_segnet": {
+        "name": "mask AP50",
+        "better": "higher",
+        "floor": {"smoke": None, "quick": 0.20, "full": 0.70},
+        "recorded": "instance_segnet_wardrobe test.mask_ap50",
     },
 }
 
