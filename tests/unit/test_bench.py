@@ -15,6 +15,7 @@ from pixelwise.bench import SUITES, case, record, runner, segmentation, table, w
 
 # A suite of toys in which everything happens that can happen to a case.
 TOYS = """
+import functools
 import os
 import signal
 import time
@@ -32,6 +33,7 @@ def case(engine, role="ours", network="net", backend="jax", **more):
 
 
 def cases():
+    own = {"title": "four small ones", "size": 6, "pictures": 4}
     return [
         case("torchvision", YARDSTICK, backend="torch"),
         case("slow", note="sleeps", arguments={"seconds": 0.05}),
@@ -45,6 +47,8 @@ def cases():
         case("absent", needs=("no_such_module",)),
         case("environment", backend="tensorflow", compared=False),
         case("alone", network="other"),
+        case("theirs", YARDSTICK, network="parted", backend="torch", **own),
+        case("parted", network="parted", **own),
     ]
 
 
@@ -63,6 +67,16 @@ def build(size, threads, what, seconds=0):
         assert not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) == threads
     if what == "shape":
         return lambda: answer[..., 0]
+    if what == "theirs":
+        return lambda: answer, lambda: {"first": lambda: time.sleep(0.01)}
+    if what == "parted":
+        seconds = {"first": 0.02, "second": 0}
+
+        def parts():
+            np.ones(2**25)  # 256 MiB
+            return {name: functools.partial(time.sleep, s) for name, s in seconds.items()}
+
+        return lambda: answer, parts
     answer = answer * {"close": 1 + 5e-4, "wrong": 1.01, "nan": np.nan}.get(what, 1)
 
     def call():
@@ -106,6 +120,8 @@ def test_every_case_is_measured_or_says_why_not(found):
         "absent": "no_such_module is not installed (pip install no_such_module)",
         "environment": None,
         "alone": None,
+        "theirs": None,
+        "parted": None,
     }
     assert [name for name, row in rows.items() if row.get("wrong")] == ["wrong", "nan", "shape"]
     lines = found["said"].splitlines()
@@ -137,8 +153,32 @@ def test_the_ratios_are_to_the_yardstick_of_the_network(found):
     assert {name: row["engine"] for name, row in table.fastest(found["rows"]).items()} == {
         "net": min(("close", "environment"), key=lambda name: rows[name]["median_ms"]),
         "other": "alone",
+        "parted": "parted",
     }
     assert "other: fastest with alone" in found["said"]
+
+
+def test_parts_are_timed_one_by_one_and_beside_the_yardsticks(found):
+    theirs, ours = found["rows"][-2:]
+    assert 10 <= theirs["parts_ms"]["first"] < 20 <= ours["parts_ms"]["first"]
+    assert set(theirs["parts_ms"]) == {"first"} and ours["parts_ms"]["second"] < 5
+    ratio = ours["parts_ms"]["first"] / theirs["parts_ms"]["first"]
+    assert table.part_ratios(ours, found["rows"]) == {"first": ratio, "second": None}
+    assert table.part_ratios(found["rows"][1], found["rows"]) == {}
+    assert ours["peak_mib"] < 150  # before they are built
+    lines = found["said"].splitlines()
+    place = lines.index(next(line for line in lines if line.strip().startswith("parted ")))
+    assert lines[place + 1].split() == ["first", f"{ours['parts_ms']['first']:.1f}", f"{ratio:.2f}"]
+    assert lines[place + 2].split() == ["second", f"{ours['parts_ms']['second']:.1f}", "–"]
+
+
+def test_a_case_may_have_its_own_title_size_and_pictures(found):
+    ours = found["rows"][-1]
+    rate = table.pictures_a_second(ours)
+    assert rate == pytest.approx(4000 / ours["median_ms"])
+    assert f"  {rate:.1f} pictures a second" in found["said"]
+    assert "\nparted: four small ones, 6 x 6 pixels, 1 thread" in found["said"]
+    assert "\nother: toys, 8 x 8 pixels, 1 thread" in found["said"]
 
 
 def test_a_case_that_does_not_end_is_given_up(toys, monkeypatch):
@@ -155,7 +195,7 @@ def test_what_was_asked_for_runs_and_the_yardstick_always(toys, monkeypatch):
         return [row["engine"] for row in found["rows"]]
 
     assert engines(only=["other"]) == ["alone"]
-    assert engines(backends=["tensorflow"]) == ["torchvision", "environment"]
+    assert engines(backends=["tensorflow"]) == ["torchvision", "environment", "theirs"]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +266,19 @@ def test_the_record_can_be_cited(kept):
     assert results.summary()[0]["metric"] == "slowest_ratio"
 
 
+def test_the_record_has_parts_and_pictures(kept):
+    yardstick = row("torchvision", role=case.YARDSTICK, parts_ms={"paste": 40.0}, pictures=8)
+    ours = row("jax", median_ms=50.0, parts_ms={"paste": 1.00001, "masks": 5.0}, pictures=8)
+    record.write(measured(yardstick, ours, row("plain", pictures=None, parts_ms={})))
+    assert results.get("bench_toys", "test.net.jax.pictures_a_second") == 160
+    assert results.get("bench_toys", "test.net.jax.parts_ms.paste") == 1
+    assert results.get("bench_toys", "test.net.jax.parts_ratio.paste") == 0.025
+    assert results.get("bench_toys", "test.net.jax.parts_ratio.masks") is None
+    assert not {"pictures", "parts_ms", "parts_ratio"} & set(
+        results.get("bench_toys", "test.net.plain")
+    )
+
+
 def test_a_record_without_a_yardstick_has_no_ratio(kept):
     record.write(measured(row("jax")))
     assert "slowest_ratio" not in results.get("bench_toys", "test")
@@ -290,7 +343,9 @@ def test_the_cases_of_a_suite(suite):
         json.dumps(one.arguments)
     for group in groups.values():
         assert [one.role == case.YARDSTICK for one in group] == [True] + [False] * (len(group) - 1)
-        assert {one.backend for one in group if one.role == case.OURS} == set(case.BACKENDS)
+        trains = group[0].network.endswith("training")  # which OpenVINO cannot
+        wanted = set(case.BACKENDS) - ({"openvino"} if trains else set())
+        assert {one.backend for one in group if one.role == case.OURS} == wanted
 
 
 def test_seeded_weights_depend_on_the_name_and_keep_activations_in_bounds():
@@ -359,7 +414,7 @@ def test_an_error_is_cut_to_one_line():
 def test_the_process_that_starts_the_others_loads_no_backend(tmp_path):
     script = tmp_path / "light.py"
     script.write_text(
-        "import sys\nfrom pixelwise.bench import record, runner, segmentation\n"
+        "import sys\nfrom pixelwise.bench import detection, record, runner, segmentation\n"
         "runner._processors()\nassert not {'keras', 'torch', 'tensorflow'} & set(sys.modules)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(runner.LIBRARY)}

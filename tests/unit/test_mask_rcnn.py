@@ -8,6 +8,7 @@ import pytest
 
 from pixelwise import training
 from pixelwise.models import mask_rcnn as m
+from pixelwise.models.detector import Finder
 
 SIDE = 64
 
@@ -150,6 +151,13 @@ def test_the_first_step_costs_the_same_on_every_backend():
     assert set(logs) == set(FIRST_STEP)
     for name, value in FIRST_STEP.items():
         assert logs[name] == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_detection_is_compiled_as_the_network_was(jit):
+    model = tiny()
+    model.compile(jit_compile=jit)
+    assert Finder(model).jit_compile is jit
 
 
 def test_training_lowers_the_loss_and_fit_keeps_its_parts():

@@ -29,7 +29,9 @@ class Case:
         engine: name of what computes it, as ``"jax_xla"``; unique for a network.
         backend: the backend of Keras in its process.
         build: ``"module:function"``. The function takes ``size``, ``threads`` and ``arguments`` and
-            returns a function without arguments that computes and returns a NumPy array.
+            returns a function without arguments that computes and returns a NumPy array; or a pair
+            of it and a function that returns its parts, a dict of functions without arguments,
+            which are timed one by one.
         arguments: dict of further arguments for it.
         imports: modules that its process imports before memory is first read.
         needs: modules that must be installed beside these.
@@ -37,6 +39,9 @@ class Case:
             ``OTHERS``.
         compared: whether its output must be that of the first compared case of the network.
         note: a few words for the table.
+        title: what is timed, for the head of the table, where it is not the suite's.
+        size: side of the picture where it is not the suite's, nor what the command says.
+        pictures: how many a call is for, if they are to be counted by the second.
     """
 
     network: str
@@ -49,6 +54,9 @@ class Case:
     role: str = OURS
     compared: bool = True
     note: str = ""
+    title: str = ""
+    size: int | None = None
+    pictures: int | None = None
 
     def missing(self):
         """Returns why the case cannot run, in one line, or None: a module is not installed."""

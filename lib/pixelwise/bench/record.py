@@ -19,13 +19,15 @@ PACKAGES = (
     "openvino",
     "keras-cv",
 )
+_OFTEN_EMPTY = ("pictures", "parts_ms", "parts_ratio")  # left out where there is nothing
 
 
 def write(found):
     """Writes ``results/bench_SUITE.json``.
 
-    Its figures are read as ``test.NETWORK.ENGINE.median_ms``, ``...ratio``, ``...peak_mib`` and so
-    on; ``test.slowest_ratio`` is the largest of the networks' best ratios to their yardsticks.
+    Its figures are read as ``test.NETWORK.ENGINE.median_ms``, ``...ratio``, ``...peak_mib``,
+    ``...parts_ms.PART`` and so on; ``test.slowest_ratio`` is the largest of the networks' best
+    ratios to their yardsticks.
 
     Args:
         found: what ``runner.run`` returned.
@@ -75,13 +77,22 @@ def figures(rows):
         kept = {k: v for k, v in row.items() if k not in ("network", "engine", "role", "backend")}
         if "error" not in row:
             kept["ratio"], kept["memory_ratio"] = table.ratios(row, rows)
-        kept = {
-            k: round(v, 4) if isinstance(v, float) and k != "gap" else v for k, v in kept.items()
-        }
+            if row.get("pictures"):
+                kept["pictures_a_second"] = table.pictures_a_second(row)
+            kept["parts_ratio"] = table.part_ratios(row, rows)
+        kept = {k: v for k, v in kept.items() if v or k not in _OFTEN_EMPTY}
+        kept = {k: v if k == "gap" else _rounded(v) for k, v in kept.items()}
         test.setdefault(row["network"], {})[row["engine"]] = kept
     for network, row in best.items():
         test[network]["fastest"] = row["engine"]
     return test
+
+
+def _rounded(value):
+    """A figure, or a dict of figures, with four digits behind the point."""
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def versions(rows):

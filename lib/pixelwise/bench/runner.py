@@ -12,7 +12,7 @@ from pathlib import Path
 from pixelwise.bench import SUITES, case, table
 from pixelwise.results import nearest
 
-_SHOWN = ("network", "engine", "backend", "role", "note")  # of a case, in its row
+_SHOWN = ("network", "engine", "backend", "role", "note", "pictures")  # of a case, in its row
 LIMIT = 1800  # seconds after which a case is given up
 LIBRARY = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,8 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
     Returns:
         dict with ``suite``, ``command``, ``title``, ``seed``, ``size``, ``runs``, ``threads``,
         ``seconds`` and ``rows``: for each case a dict with its ``network``, ``engine``,
-        ``backend``, ``role`` and ``note``, and what ``worker.measure`` returned, or an ``error``.
+        ``backend``, ``role``, ``note`` and ``pictures``, and what ``worker.measure`` returned, or
+        an ``error``.
 
     Raises:
         ValueError: if an argument is not possible.
@@ -49,13 +50,14 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
     rows = []
     with tempfile.TemporaryDirectory(prefix="pixelwise-bench-") as folder:
         for number, one in enumerate(cases):
+            side = size if one.size is None else one.size
             if number == 0 or one.network != cases[number - 1].network:
-                say(table.head(one.network, suite.TITLE, size, threads, runs))
+                say(table.head(one.network, one.title or suite.TITLE, side, threads, runs))
             job = {
                 "build": one.build,
                 "arguments": one.arguments,
                 "imports": one.imports,
-                "size": size,
+                "size": side,
                 "runs": runs,
                 "threads": threads,
                 "reference": f"{folder}/{one.network}.npy" if one.compared else None,

@@ -9,15 +9,11 @@ Each builder returns a function that gives the picture to the network and return
 array ``(1, size, size, 21)``. Ours is ``predict_on_batch``, what a user would call.
 """
 
-import os
-import subprocess
-import sys
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 
+from pixelwise.bench import exported
 from pixelwise.bench.case import OTHERS, YARDSTICK, Case
 
 TITLE = "one picture, 21 classes"
@@ -169,6 +165,12 @@ def seeded(network):
 
 def _prediction(model, pictures, jit):
     """The call that is timed: a picture in, logits out, through Keras' own predict function."""
+    compile_with(model, jit)
+    return lambda: model.predict_on_batch(pictures)
+
+
+def compile_with(model, jit):
+    """Tells a model whether to be compiled with XLA; raises a sentence if it cannot be."""
     import keras
 
     model.jit_compile = jit
@@ -176,59 +178,33 @@ def _prediction(model, pictures, jit):
         raise ValueError(
             f"Keras does not compile it on {keras.backend.backend()}: one of its layers forbids it"
         )
-    return lambda: model.predict_on_batch(pictures)
 
 
 def openvino(network, size, threads, exporter):
-    """Compiles one of our networks with OpenVINO, computing in float32.
-
-    The network is exported in a process of its own, so that the one that is measured holds OpenVINO
-    alone. ``predict`` on Keras' OpenVINO backend would compute in bfloat16 on a processor that can,
-    and miss the tolerance.
+    """Compiles one of our networks with OpenVINO; see ``exported.compiled``.
 
     Args:
         network, size: as for ``ours``.
         threads: how many threads may compute.
         exporter: the backend of Keras that writes the graph, ``"tensorflow"`` or ``"openvino"``.
     """
-    import openvino
-
-    core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # the file goes away
-    with tempfile.TemporaryDirectory(prefix="pixelwise-bench-") as folder:
-        path = str(Path(folder) / "network.xml")
-        code = f"from {HERE} import export; export({network!r}, {size}, {path!r})"
-        environment = {**os.environ, "KERAS_BACKEND": exporter}
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["no message"]
-            raise ValueError(f"Keras on {exporter} does not export it: {said[-1]}")
-        graph = core.read_model(path)
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    compiled, pictures = core.compile_model(graph, "CPU", options), picture(size)
-    return lambda: np.asarray(compiled([pictures])[0])
+    arguments = {"network": network, "size": size}
+    (graph,) = exported.compiled(HERE, arguments, ["network"], exporter, threads)
+    pictures = picture(size)
+    return lambda: np.asarray(graph([pictures])[0])
 
 
-def export(network, size, path):
-    """Writes one of our networks as a graph of OpenVINO, for pictures of one size.
+def export(network, size, folder):
+    """Writes one of our networks as ``network.xml``, a graph of OpenVINO for pictures of one size.
 
     Args:
         network, size: as for ``ours``.
-        path: of the file, ending in ``.xml``.
+        folder: where it is written.
     """
     import keras
 
-    from pixelwise.nn import taps
-
-    model = seeded(network)
     signature = keras.InputSpec(shape=(1, size, size, 3), dtype="float32", name="pictures")
-    with taps.direct():
-        model.export(path, format="openvino", verbose=False, input_signature=[signature])
+    exported.write(seeded(network), signature, folder, "network")
 
 
 def torchvision(network, size, threads, channels_last=False):

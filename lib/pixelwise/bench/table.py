@@ -16,7 +16,7 @@ def head(network, title, size, threads, runs):
 
 
 def line(row, rows):
-    """Returns the row of a case.
+    """Returns the row of a case, and one for each of its parts.
 
     Args:
         row: what ``runner.run`` knows of the case.
@@ -37,7 +37,14 @@ def line(row, rows):
         _DASH if row["gap"] is None else f"{row['gap']:.1e}",
     )
     text = "".join(f"{figure:>{width}}" for figure, width in zip(figures, _WIDTHS, strict=True))
-    return f"  {row['engine']:24}{text}{note}"
+    if row.get("pictures"):
+        note = f"  {pictures_a_second(row):.1f} pictures a second{note}"
+    lines = [f"  {row['engine']:24}{text}{note}"]
+    for name, ratio in part_ratios(row, rows).items():
+        time = f"{row['parts_ms'][name]:.1f}"
+        columns = zip((time, "", _ratio(ratio)), _WIDTHS, strict=False)
+        lines.append(f"    {name:22}" + "".join(f"{text:>{width}}" for text, width in columns))
+    return "\n".join(lines)
 
 
 def foot(rows, tolerance):
@@ -65,6 +72,20 @@ def ratios(row, rows):
     if yardstick is None:
         return None, None
     return tuple(row[key] / yardstick[key] for key in ("median_ms", "peak_mib"))
+
+
+def part_ratios(row, rows):
+    """Returns the times of a case's parts divided by those of its yardstick, or None, by name."""
+    beside = (_yardstick(row, rows) or {}).get("parts_ms", {})
+    return {
+        name: time / beside[name] if name in beside else None
+        for name, time in row.get("parts_ms", {}).items()
+    }
+
+
+def pictures_a_second(row):
+    """Returns how many pictures a case deals with in a second."""
+    return 1e3 * row["pictures"] / row["median_ms"]
 
 
 def fastest(rows):

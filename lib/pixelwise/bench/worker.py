@@ -51,8 +51,9 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
         dict: ``median_ms``, ``best_ms`` and ``runs_ms`` of the timed calls, ``cpu_ms`` (median of
         what all threads together computed), ``build_s`` and ``first_s`` (the first call),
         ``before_mib`` (held when everything is imported and nothing is built), ``built_mib`` (held
-        before the first call), ``peak_mib`` (largest that the process ever held) and ``gap`` (None
-        if this answer is the reference, or nothing is compared).
+        before the first call), ``peak_mib`` (largest that the process held until these calls were
+        done), ``gap`` (None if this answer is the reference, or nothing is compared) and
+        ``parts_ms`` (median of each part of the computation, by its name).
 
     Raises:
         WrongAnswer: if the answer is further from the reference than the tolerance.
@@ -67,6 +68,7 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
     module, _, function = build.partition(":")
     builder = getattr(importlib.import_module(module), function)
     built_s, call = _timed(lambda: builder(size=size, threads=threads, **arguments))
+    call, parts = call if isinstance(call, tuple) else (call, dict)
     built = memory().rss
     first_s, answer = _timed(call)
     gap = _compare(answer, reference, tolerance)
@@ -76,6 +78,7 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
         started = time.process_time()
         seconds.append(_timed(call)[0])
         cpu.append(time.process_time() - started)
+    peak = machine.peak_memory()
     return {
         "median_ms": 1e3 * statistics.median(seconds),
         "best_ms": 1e3 * min(seconds),
@@ -85,8 +88,9 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
         "first_s": round(first_s, 2),
         "before_mib": round(before / 2**20),
         "built_mib": round(built / 2**20),
-        "peak_mib": machine.peak_memory(),
+        "peak_mib": peak,
         "gap": gap,
+        "parts_ms": {name: _median_ms(part, runs) for name, part in parts().items()},
     }
 
 
@@ -108,6 +112,13 @@ def _timed(function):
     started = time.perf_counter()
     value = function()
     return time.perf_counter() - started, value
+
+
+def _median_ms(function, runs):
+    """The median time of so many calls, after two that are not timed."""
+    function()
+    function()
+    return 1e3 * statistics.median(_timed(function)[0] for _ in range(runs))
 
 
 def _compare(answer, reference, tolerance):

@@ -273,6 +273,7 @@ class Finder(keras.Model):
     def __init__(self, detector):
         super().__init__(name="finder")
         self.detector = detector
+        self.jit_compile = detector.jit_compile  # as it was compiled, and not by default
         self.built = True
 
     def call(self, inputs):
