@@ -20,11 +20,12 @@ MOBILENET_LEVELS = {
 RESNET_LEVELS = {"C1": "relu", "C2": "layer1", "C3": "layer2", "C4": "layer3", "C5": "layer4"}
 # The networks with ResNet-50 are compared at a size that all strides divide and at an odd one.
 RESNET_SIZES = ((224, 224), (193, 161))
-RESNET_SEEDS = {
+NETWORK_SEEDS = {
     "resnet50": 6,
     "fcn_resnet50": 7,
     "deeplabv3_resnet50": 8,
     "maskrcnn_resnet50_fpn": 11,
+    "inception_v3_fid": 12,
 }
 # Mask R-CNN sees small pictures, as they are before they are resized: of the first, the shorter
 # side decides (150 x 195, padded to 160 x 224), of the second the longer (200 x 138, to 224 x 160).
@@ -47,12 +48,41 @@ MASK_RCNN_SCALES = {
     r"roi_heads\.mask_predictor\.mask_fcn_logits\.weight": 1 / 500,
 }
 
+# Inception sees pictures of eight bits: smaller than its 299 pixels, larger, and a grey one.
+INCEPTION_SIZES = ((32, 32), (350, 310), (28, 28))
+
+# Samples of features for the measures of generation: real, fake, features.
+FEATURE_SETS = {"many": (300, 260, 64), "few": (40, 40, 64)}
+KID_SETTINGS = {"many": (20, 100), "few": (10, 15)}  # subsets, samples in each
+
+
+def feature_sets(name):
+    """Real and fake features, float64, not negative as those of most networks.
+
+    They are correlated, and the fake ones are shifted and narrower, so that no measure is at its
+    end.
+    """
+    real, fake, dimensions = FEATURE_SETS[name]
+    rng = np.random.default_rng([real, fake, dimensions])
+    mixing = rng.normal(size=(8, dimensions))
+    drawn = rng.normal(size=(real + fake, 8))
+    drawn[real:] = 0.8 * drawn[real:] + 0.3
+    return np.split(
+        np.abs(drawn @ mixing + 0.5 * rng.normal(size=(real + fake, dimensions))), [real]
+    )
+
 
 def picture(size):
     """A picture of smooth noise, float32 (1, height, width, 3) in [0, 1]."""
     rng = np.random.default_rng(size)
     noise = rng.uniform(size=(1, size[0] // 4 + 1, size[1] // 4 + 1, 3))
     return noise.repeat(4, 1).repeat(4, 2)[:, : size[0], : size[1]].astype("float32")
+
+
+def eight_bits(size):
+    """A picture for Inception, uint8 (1, height, width, 3); the third of the sizes is grey."""
+    pixels = np.rint(255 * picture(size)).astype("uint8")
+    return pixels[..., :1].repeat(3, axis=-1) if size == INCEPTION_SIZES[2] else pixels
 
 
 def sample(value, count=500):
@@ -85,10 +115,10 @@ def published(network):
 
 
 def random_network(network):
-    """Seeded random tensors for one of the networks with ResNet-50, with its published names."""
+    """Seeded random tensors for one of the published networks, with its published names."""
     like = published(network)
     like = {name: like[name] for name in like if not name.endswith("num_batches_tracked")}
-    state = random_state(like, RESNET_SEEDS[network])
+    state = random_state(like, NETWORK_SEEDS[network])
     if network == "maskrcnn_resnet50_fpn":
         for name in state:
             for pattern, scale in MASK_RCNN_SCALES.items():

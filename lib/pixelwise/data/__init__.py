@@ -4,7 +4,8 @@
 ``(images, masks)``, images float32 ``(batch, height, width, 3)`` in [0, 1] and masks int32
 ``(batch, height, width)`` with 255 for pixels that are not labelled. Sets with a mask for each
 object (COCO, LabelMe, Penn-Fudan, and the wardrobe with ``targets="instances"``) have dicts in the
-place of masks, which ``instances`` describes.
+place of masks, which ``instances`` describes. Sets to learn to generate (garments, MNIST) have
+labels int32 ``(batch,)`` there, one a picture.
 """
 
 import importlib
@@ -24,6 +25,8 @@ DATASETS = {
     "coco": "pixelwise.data.coco",
     "labelme": "pixelwise.data.labelme",
     "penn_fudan": "pixelwise.data.penn_fudan",
+    "garments": "pixelwise.data.garments",
+    "mnist": "pixelwise.data.mnist",
 }
 
 

@@ -6,7 +6,7 @@ arXiv 1708.07747; MIT). 12,000 training and 2,000 test pictures come with the bo
 
 import numpy as np
 
-from pixelwise.data import manifest
+from pixelwise.data import idx, manifest
 
 CLASSES = (
     "T-shirt/top",
@@ -36,13 +36,11 @@ def load(split="train", *, full=False):
     Raises:
         ValueError: if the split is unknown.
         pixelwise.data.manifest.DamagedFile: if the embedded file is not what it was.
+        pixelwise.data.download.NoNetwork: if the whole set cannot be downloaded.
     """
     if split not in ("train", "test"):
         raise ValueError(f"Fashion-MNIST has no split {split!r}: choose 'train' or 'test'.")
     if full:
-        import keras
-
-        train, test = keras.datasets.fashion_mnist.load_data()
-        return train if split == "train" else test
+        return idx.from_keras("fashion_mnist", split)
     with np.load(manifest.path(f"fashion/{split}.npz"), allow_pickle=False) as arrays:
         return arrays["images"], arrays["labels"]

@@ -159,6 +159,21 @@ def check_batch(images, smallest=1):
             f"The pictures are {images.shape[1]} x {images.shape[2]} pixels, smaller than the "
             f"output stride {smallest}: enlarge them to at least {smallest} pixels a side."
         )
+    return check_range(images)
+
+
+def check_range(images):
+    """Checks that pictures of any shape are fractions in [0, 1].
+
+    Args:
+        images: array of one value or more.
+
+    Returns:
+        The pictures, float32.
+
+    Raises:
+        ValueError: if the values are whole numbers, outside [0, 1], or NaN.
+    """
     if images.dtype.kind in "iub":
         raise ValueError(
             f"The pictures have dtype {images.dtype}: give float32 in [0, 1], which is "

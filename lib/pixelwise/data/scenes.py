@@ -258,7 +258,7 @@ def _place(garment, rng, height, width, light):
     shadow = np.asarray(alpha.filter(ImageFilter.BoxBlur(reach)), np.float32) / 255
     shadow = np.roll(shadow, (int(reach), int(reach)), axis=(0, 1))
     alpha = np.asarray(alpha, np.float32) / 255
-    colour = _tint(np.asarray(grey, np.float32) / 255, rng) * light
+    colour = tint(np.asarray(grey, np.float32) / 255, rng) * light
 
     # The box may leave the picture by up to 30 % of the garment.
     overhang = 0.3 * side
@@ -272,8 +272,16 @@ def _place(garment, rng, height, width, light):
     return rows, columns, colour[view].astype(np.float32), alpha[view], shadow[view]
 
 
-def _tint(grey, rng):
-    """Colours a grey garment: dark cloth and light cloth of one hue, as float (h, w, 3)."""
+def tint(grey, rng):
+    """Colours a grey garment: dark cloth and light cloth of one hue.
+
+    Args:
+        grey: float ``(height, width)`` in [0, 1].
+        rng: ``numpy.random.Generator``.
+
+    Returns:
+        float ``(height, width, 3)`` in [0, 255].
+    """
     hue = rng.uniform(0, 1)
     saturation = rng.beta(1.2, 1.2)
     phases = (hue + np.array([0, 1 / 3, 2 / 3])) * 2 * np.pi

@@ -1,4 +1,4 @@
-"""torchvision's networks by name, with its published weights.
+"""torchvision's networks by name, with its published weights, and the Inception-V3 of FID.
 
     model = zoo.load("fcn_resnet50", weights="coco")
     logits = model.predict(pictures)  # float32 in [0, 1], (batch, height, width, 3)
@@ -28,6 +28,7 @@ from pixelwise.models.backbones import mobilenet_v2, resnet50
 from pixelwise.models.class_names import COCO_CLASSES, VOC_CLASSES
 from pixelwise.models.deeplab import deeplab, fcn_head
 from pixelwise.models.fcn import CheckSize, check_ends
+from pixelwise.models.inception import inception_v3_fid
 from pixelwise.models.mask_rcnn import mask_rcnn
 from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.weights import published
@@ -41,14 +42,15 @@ def load(name, weights=None, **options):
 
     Args:
         name: ``"fcn_resnet50"`` or ``"deeplabv3_resnet50"``, which give logits,
-            ``"maskrcnn_resnet50_fpn"``, which finds objects, or ``"resnet50"`` or
-            ``"mobilenet_v2"``, which give a pyramid of features (``backbones.py``).
-        weights: ``"coco"`` for the first three, ``"imagenet"`` for the others: what torchvision
-            publishes, in full precision; or the path of a ``.pth`` file of this network; or
-            ``None`` for random weights.
+            ``"maskrcnn_resnet50_fpn"``, which finds objects, ``"resnet50"`` or ``"mobilenet_v2"``,
+            which give a pyramid of features (``backbones.py``), or ``"inception_v3_fid"``, which
+            gives one vector (``inception.py``).
+        weights: ``"coco"`` for the first three, ``"imagenet"`` for the next two: what torchvision
+            publishes, in full precision; ``"fid"`` for the last; or the path of a ``.pth`` file of
+            this network; or ``None`` for random weights.
         **options: of the network's function. ``fcn_resnet50`` and ``deeplabv3_resnet50`` have
             ``num_classes``, ``auxiliary``, ``freeze_bn`` and ``input_shape``; see them and those of
-            ``maskrcnn_resnet50_fpn`` below, and ``backbones.py`` for the others. With weights,
+            ``maskrcnn_resnet50_fpn`` below, and the files named for the others. With weights,
             ``freeze_bn`` is ``True`` unless given.
 
     Returns:
@@ -232,6 +234,7 @@ NETWORKS = {
     "maskrcnn_resnet50_fpn": (maskrcnn_resnet50_fpn, ()),
     "resnet50": (resnet50, ("fc.",)),
     "mobilenet_v2": (mobilenet_v2, ("classifier.",)),
+    "inception_v3_fid": (inception_v3_fid, ("fc.",)),
 }
 # Name -> options that the published weights need.
 PUBLISHED_WITH = {"maskrcnn_resnet50_fpn": {"bn_epsilon": 0.0}}

@@ -1,6 +1,7 @@
-"""torchvision's published checkpoints: downloaded once, checked, and kept as NumPy arrays.
+"""Published checkpoints of PyTorch: downloaded once, checked, and kept as NumPy arrays.
 
-The file is fetched from PyTorch's server, its SHA-256 compared with the eight digits in its name
+They are torchvision's, and the Inception-V3 of the published FID figures. The file is fetched from
+the server of those who published it, its SHA-256 compared with the eight digits in its name
 (nothing longer is published), read without running anything, and written as ``.npz`` into the
 folder ``weights`` of the cache (``PIXELWISE_CACHE``). From then on neither the network nor PyTorch
 is needed. A file put into that folder by hand, under its own name, is used and stays.
@@ -16,6 +17,10 @@ from pixelwise.weights import WeightsError, load_state_dict, read_arrays, write_
 from pixelwise.weights.torchvision import read_state_dict, require_torch
 
 SERVER = "https://download.pytorch.org/models"
+# Network -> the server of its files, where that is another.
+SERVERS = {
+    "inception_v3_fid": "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
+}
 # Network -> {what it was trained on: file}.
 FILES = {
     "fcn_resnet50": {"coco": "fcn_resnet50_coco-1167a1af.pth"},
@@ -23,6 +28,7 @@ FILES = {
     "maskrcnn_resnet50_fpn": {"coco": "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"},
     "resnet50": {"imagenet": "resnet50-0676ba61.pth"},
     "mobilenet_v2": {"imagenet": "mobilenet_v2-b0353104.pth"},
+    "inception_v3_fid": {"fid": "pt_inception-2015-12-05-6726825d.pth"},
 }
 
 
@@ -75,10 +81,10 @@ def fetch(network, trained_on):
 
     Args:
         network: a key of ``FILES``.
-        trained_on: ``"coco"`` or ``"imagenet"``, as ``FILES`` has it.
+        trained_on: ``"coco"``, ``"imagenet"`` or ``"fid"``, as ``FILES`` has it.
 
     Returns:
-        dict of NumPy arrays by torchvision's names.
+        dict of NumPy arrays by PyTorch's names.
 
     Raises:
         ImportError: if it has to be converted and PyTorch is not installed.
@@ -88,7 +94,7 @@ def fetch(network, trained_on):
     original = paths.cache_dir() / "weights" / FILES[network][trained_on]
     converted = original.with_suffix(".npz")
     if not converted.is_file():
-        _convert(original, converted)
+        _convert(SERVERS.get(network, SERVER), original, converted)
     try:
         return read_arrays(converted)
     except WeightsError as error:
@@ -97,10 +103,10 @@ def fetch(network, trained_on):
         ) from error
 
 
-def _convert(original, converted):
+def _convert(server, original, converted):
     require_torch()  # before anything is downloaded in vain
     by_hand = original.is_file()
-    download(f"{SERVER}/{original.name}", original, sha256=digits(original.name))
+    download(f"{server}/{original.name}", original, sha256=digits(original.name))
     write_arrays(converted, read_state_dict(original), compressed=False)
     if not by_hand:
         original.unlink()
