@@ -117,7 +117,7 @@ plot.legend(plot.grid(rows, scale=1.35), CLASSES, void=True)
 plt.show()
 
 # %% [markdown]
-# In the second row garments of one class that touch are one spot of colour. In the third they are apart, but a pixel may belong to two garments or to none. In the fourth both are settled. (Pale there: the class map sees a garment where no object was found.)
+# In the second row garments of one class that touch are one spot of colour. In the third they are apart, but a pixel may belong to two garments or to none. In the fourth both are settled. (Pale there, *not labelled* in the legend: the class map sees a garment where no object was found.)
 #
 # ## A class and an identity
 #
@@ -188,7 +188,7 @@ axis.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# Whatever network draws the class map, this is its ceiling, and a better network does not lift it: the information is not in the answer. So a network for instances has to answer *for each object*, and that is what regions are for.
+# This is what a perfect class map reaches, and no better network lifts it: the information is not in the answer. So a network for instances has to answer *for each object*, and that is what regions are for.
 #
 # ## A pyramid of grids
 #
@@ -352,7 +352,11 @@ axis.plot(rival, share, color=plot.RED, label="softmax")
 axis.axhline(1 / (1 + np.exp(-3)), color=plot.BLUE, label="sigmoid of top")
 axis.axhline(1 / (1 + np.exp(-2)), color=plot.ORANGE, label="softmax, top or background")
 axis.axhline(0.5, color="black", lw=0.8, ls=":")
-axis.set(xlabel="score of the rival class (top 3, background 1)", ylabel="top", ylim=(0, 1.05))
+axis.set(
+    xlabel="score of the rival class (top 3, background 1)",
+    ylabel="probability of top",
+    ylim=(0, 1.05),
+)
 axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 axis.spines[["top", "right"]].set_visible(False)
 plt.show()
@@ -518,11 +522,11 @@ plt.show()
 # | RoI max pooling | 0.053<!-- result instance_short_max_pooling test.mask_ap.mean --> | 26.9 |
 # | RoIAlign | 0.150<!-- result instance_short test.mask_ap.mean --> | 30.2 |
 # | one grid and one level | 0.138<!-- result instance_short_one_scale test.mask_ap.mean --> | |
-# | all three exchanged: Mask R-CNN | 0.393<!-- result mask_short test.mask_ap.mean --> | |
+# | sigmoid, one grid and one level: Mask R-CNN | 0.393<!-- result mask_short test.mask_ap.mean --> | |
 #
 # - **The softmax costs most.** More than half of the mask AP, after so few steps: the mask head has to learn which class it looks at from each pixel's surroundings, while the box head tells classes apart from the whole region long before. The direction is the paper's.
 # - **RoIAlign earns its place**, also with a pyramid of grids above it: with max pooling the mask AP falls to 0.053<!-- result instance_short_max_pooling test.mask_ap.mean --> and the box AP from 0.417<!-- result instance_short test.box_ap.mean --> to 0.314<!-- result instance_short_max_pooling test.box_ap.mean -->.
-# - **The pyramid does not**, here. Without it the mask AP is 0.138<!-- result instance_short_one_scale test.mask_ap.mean --> against 0.150<!-- result instance_short test.mask_ap.mean -->, the box AP 0.424<!-- result instance_short_one_scale test.box_ap.mean --> against 0.417<!-- result instance_short test.box_ap.mean -->; and with a sigmoid (the last two rows) the network without it is a little ahead. Our garments differ in size by a factor of two; scenes with far and near objects are another matter, and were not measured.
+# - **The pyramid does not**, here. Without it the mask AP is 0.138<!-- result instance_short_one_scale test.mask_ap.mean --> against 0.150<!-- result instance_short test.mask_ap.mean -->, the box AP 0.424<!-- result instance_short_one_scale test.box_ap.mean --> against 0.417<!-- result instance_short test.box_ap.mean -->; and with a sigmoid (the last two bars of the figure) the network without it is a little ahead. Our garments differ in size by a factor of two; scenes with far and near objects are another matter, and were not measured.
 #
 # Each row is one run with one seed, so read only the large gaps.
 #
@@ -564,9 +568,8 @@ for name, model in (("trained live", live), ("recorded", recorded)):
     for question, probability in QUESTIONS.items():
         changed = with_masks(scores, detections, probability)
         r, pq = precision(changed), quality(alone(changed))["PQ"]
-        print(
-            f"{name}, {question}: mask AP {r['mask_ap']:.3f}, AP50 {r['mask_ap50']:.3f}, PQ {pq:.3f}"
-        )
+        print(f"{name}, {question}: mask AP {r['mask_ap']:.3f}, ", end="")
+        print(f"AP50 {r['mask_ap50']:.3f}, PQ {pq:.3f}")
 
 # %% [markdown]
 # So the scores knew the shape all along; asked the wrong question they do not say it. The gap is smaller the longer the network is trained, for then its pixels know their class better, but it does not close.
@@ -611,11 +614,11 @@ for shift, (key, colour) in zip((-0.27, 0, 0.27), keys.items()):
     values = [r[key] for r in measured.values()]
     left.bar(np.arange(len(measured)) + shift, values, 0.25, color=colour, label=key)
 left.set_xticks(range(len(measured)), measured)
-left.set(ylabel="garments", ylim=(0, 1))
+left.set(ylabel="mean of the garments' classes", ylim=(0, 1))
 left.legend(frameon=False, ncols=3, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.2))
 right.plot(limits, by_limit, "o-", color=plot.BLUE, label="PQ of the garments")
 right.plot(limits, kept, "s-", color=plot.ORANGE, label="mask AP")
-right.set(xlabel="least score of a detection", ylim=(0, 1))
+right.set(xlabel="least score of a detection", ylabel="measure", ylim=(0, 1))
 right.legend(frameon=False)
 for axis in (left, right):
     axis.spines[["top", "right"]].set_visible(False)
@@ -640,7 +643,7 @@ print(f"categories: PQ of the garments {quality(by_class)['PQ']:.3f}")
 # | `RPN(50, num_classes)` | An RPN knows no classes, only object or not, and its boxes are what the rest works on. |
 # | `x, rpn_losses = self.rpn(x)` | torchvision's head gives two lists, scores and moves: `max_pool2d(): argument 'input' (position 1) must be Tensor, not list`. The losses are never used. |
 # | RoI pooling is `nn.MaxPool2d(2, 2)` | It halves the whole map and knows no region. RoIAlign reads a grid from each box. |
-# | `nn.Linear(256, num_classes)` on a map | `mat1 and mat2 shapes cannot be multiplied (2048x8 and 256x21)`: a dense layer acts on the last axis, here the columns. |
+# | `nn.Linear(256, num_classes)` on a map | On 256 channels of 8 x 8 cells: `mat1 and mat2 shapes cannot be multiplied (2048x8 and 256x21)`: a dense layer acts on the last axis, here the columns. |
 # | `SegBranch(50, num_classes)` behind the scores of the classes | With a 1 x 1 convolution for it: `expected input[1, 21, 8, 8] to have 50 channels, but got 21 channels instead`. A segmentation branch reads features, beside the box head. |
 # | Two softmaxes | The largest of six becomes 0.352 at most. One, and in the loss. |
 #
@@ -665,9 +668,11 @@ def cells(size, bins):
 
 # %% tags=["check"]
 with pw.exercises.check("1"):
-    assert cells(4, 2) == [(0, 2), (2, 4)], "Where it divides, no cell is shared."
-    assert cells(7, 1) == [(0, 7)], "One cell has all."
-    assert cells(7, 4) == [(0, 2), (1, 4), (3, 6), (5, 7)], "Where it does not, neighbours share."
+    assert np.shape(cells(4, 2)) == (2, 2), "Return a pair for each cell of the grid."
+    assert np.array_equal(cells(4, 2), [(0, 2), (2, 4)]), "Where it divides, no cell is shared."
+    assert np.array_equal(cells(7, 1), [(0, 7)]), "One cell has all."
+    shared = [(0, 2), (1, 4), (3, 6), (5, 7)]
+    assert np.array_equal(cells(7, 4), shared), "Where it does not, neighbours share."
     numbers = np.random.default_rng(0).normal(size=(1, 7, 7, 1)).astype("float32")
     wanted = numpy(SpatialPyramidPooling((4,))(numbers))[0].reshape(4, 4)
     largest = [[numbers[0, a:b, c:d].max() for c, d in cells(7, 4)] for a, b in cells(7, 4)]
@@ -769,9 +774,11 @@ def touching_pairs(objects, classes):
 # %% tags=["check"]
 with pw.exercises.check("5"):
     small = np.array([[1, 1, 2, 0], [1, 3, 3, 0], [0, 0, 0, 4]])
-    assert touching_pairs(small, [4, 4, 1, 4]) == 1, "Only 1 and 2 touch and are of one class."
+    assert touching_pairs(small, [4, 4, 1, 2]) == 1, "Only 1 and 2 touch and are of one class."
     assert touching_pairs(small, [4, 4, 4, 4]) == 3, "All of one class: 1 and 2, 1 and 3, 2 and 3."
     assert touching_pairs(small, [1, 2, 3, 4]) == 0, "All of different classes."
+    crossed = np.array([[1, 2], [2, 1]])
+    assert touching_pairs(crossed, [3, 3]) == 1, "A pair is counted once, whoever comes first."
     assert touching_pairs(np.zeros((2, 2), int), []) == 0, "An empty map has no pairs."
 
 # %% [markdown]

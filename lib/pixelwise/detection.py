@@ -47,9 +47,9 @@ def detect(model, image, *, short_side=800, long_side=1333, multiple=32):
         ValueError: if the picture, an option or the model is not as above.
     """
     find = getattr(model, "find", None)
-    if find is None:
+    if not callable(find) or isinstance(model, str | type):
         raise ValueError(
-            f"{type(model).__name__} finds no objects: give a MaskRCNN, and a model that gives a "
+            f"{_named(model)} finds no objects: give a MaskRCNN, and a model that gives a "
             "class for each pixel to inference.segment."
         )
     picture = single.read(image)
@@ -112,6 +112,11 @@ def resize_bilinear(picture, size):
         above = np.minimum(below + 1, old - 1)
         picture = picture.take(below, axis) * (1 - share) + picture.take(above, axis) * share
     return picture
+
+
+def _named(model):
+    """The type of a model, or of what was given in its place."""
+    return f"The class {model.__name__}" if isinstance(model, type) else type(model).__name__
 
 
 def _check(short_side, long_side, multiple):

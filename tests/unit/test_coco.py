@@ -334,6 +334,11 @@ MASK_FAULTS = {
     "flat polygon": (set_(11, segmentation=rectangle(4, 6, 20, 10)), "no lists of numbers"),
     "two points": (set_(11, segmentation=[[4, 6, 24, 16]]), "a polygon of 4 numbers"),
     "odd numbers": (set_(11, segmentation=[[4, 6, 24, 6, 24, 16, 4]]), "a polygon of 7 numbers"),
+    "far out": (
+        set_(11, segmentation=[[1e30, 6, 24, 6, 24, 16, 4, 1e30]]),
+        "has the coordinate 1e+30, far out of its picture of 40 x 60",
+    ),
+    "size of no list": (set_(12, segmentation={"size": 3, "counts": [2400]}), "of the size 3"),
     "empty mask": (
         set_(12, segmentation=runs(filled((60, 40), 0, 0, 0, 0))),
         "has a mask without a pixel",
@@ -420,6 +425,19 @@ FILES = {
         "names the picture 000000000009.jpg twice",
     ),
     "id twice": (lambda c: c | {"categories": [CATEGORIES[0], CATEGORIES[1] | {"id": 7}]}, "id 7"),
+    "name of two categories": (
+        lambda c: c | {"categories": [CATEGORIES[0], CATEGORIES[0] | {"id": 9}]},
+        "more than one category 'kite'",
+    ),
+    "named background": (
+        lambda c: c | {"categories": [CATEGORIES[0] | {"name": "background"}]},
+        "none to the background",
+    ),
+    "numbers and texts": (
+        lambda c: c | {"categories": [CATEGORIES[0], CATEGORIES[1] | {"id": "x"}]},
+        "numbers and texts as ids",
+    ),
+    "deep": (lambda c: "[" * 100_000, "is no JSON"),
     "nameless": (lambda c: c | {"categories": [{"id": 1}]}, "category in place 0"),
     "no table either": (lambda c: c | {"annotations": [3]}, "annotation in place 0"),
 }
@@ -464,6 +482,9 @@ def test_more_objects_than_there_is_room_for_are_seen_at_once(own, sentence):
     [
         ({"split": "test"}, "never published"),
         ({"split": "training"}, "no split 'training'"),
+        ({"root": 3}, "root is 3: give the path"),
+        ({"annotations": 3}, "annotations is 3"),
+        ({"annotations": "own.json", "images": 3}, "images is 3"),
         ({"faulty": "ignore"}, "faulty is 'ignore'"),
         ({"sise": 3}, "Coco has no option 'sise': the nearest"),
         ({"max_objects": "many"}, "max_objects is 'many'"),

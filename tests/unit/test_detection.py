@@ -222,3 +222,7 @@ def test_a_model_that_is_no_detector(sentence):
     with pytest.raises(ValueError) as caught:
         detection.detect(pictures_only, PICTURE)
     assert "Sequential finds no objects" in sentence(caught)
+    for wrong, said in (("mask_rcnn", "str finds"), (Toy, "The class Toy finds"), (None, "None")):
+        with pytest.raises(ValueError) as caught:
+            detection.detect(wrong, PICTURE)
+        assert said in sentence(caught)

@@ -427,6 +427,10 @@ LAST[0, 3] = (46, 0, 36, 10)
         (TARGETS, changed(PREDICTIONS, scores=PREDICTIONS["scores"] * np.nan), "a score that is"),
         (TARGETS, changed(PREDICTIONS, masks=PREDICTIONS["masks"][..., 1:]), "(1, 48, 47)"),
         (part(TARGETS, [0, 0]), PREDICTIONS, "of the shape (2, 48, 48)"),
+        (TARGETS, changed(PREDICTIONS, boxes=LAST.astype(str)), "boxes of the type <U"),
+        (TARGETS, changed(PREDICTIONS, scores=PREDICTIONS["scores"].astype(object)), "type object"),
+        (TARGETS, changed(PREDICTIONS, masks=PREDICTIONS["masks"] * 0.3), "masks > 0.5"),
+        (TARGETS, changed(PREDICTIONS, masks=PREDICTIONS["masks"] * np.nan), "give 0 and 1"),
     ],
 )
 def test_what_cannot_be_compared(sentence, targets, predictions, said):
@@ -439,6 +443,11 @@ def test_what_cannot_be_compared(sentence, targets, predictions, said):
     ("call", "said"),
     [
         (lambda: DetectionAP(["background"]), "classes is ('background',)"),
+        (lambda: DetectionAP(3), "classes is 3"),
+        (lambda: DetectionAP("shoes"), "classes is 'shoes'"),
+        (lambda: DetectionAP(CLASSES, areas="ab"), "areas is 'ab'"),
+        (lambda: DetectionAP(CLASSES).curves("box", None), "threshold is None"),
+        (lambda: DetectionAP(CLASSES).curves("box", "0.5"), "threshold is '0.5'"),
         (lambda: DetectionAP(CLASSES, areas=(9, 4)), "areas is (9, 4)"),
         (lambda: DetectionAP(CLASSES, areas=32), "areas is 32"),
         (lambda: DetectionAP(CLASSES, limit=0), "limit is 0"),
@@ -465,6 +474,8 @@ def test_data_and_models_that_cannot_be_measured(sentence, wardrobe):
         (print, endless, {}, "has None batches"),
         (print, Empty(), {}, "has 0 batches"),
         ("mask_rcnn", Listed(), {}, "The model is a str without detect"),
+        (lambda images: None, Listed(), {}, "The model answers with NoneType"),
+        (lambda images: {"scores": None}, Listed(), {}, "give a dict of arrays"),
     ]:
         with pytest.raises(ValueError) as caught:
             detection.evaluate(model, dataset, **options)

@@ -186,6 +186,8 @@ def test_on_resnet_50_it_has_all_levels():
         ({"bins": 7}, "bins is 7"),
         ({"bins": (1, 8)}, "from 1 to 7"),
         ({"bins": (1.5,)}, "bins is (1.5,)"),
+        ({"bins": (True,)}, "bins is (True,)"),
+        ({"box_side": "7"}, "box_side is '7'"),
         ({"num_classes": 1}, "num_classes is 1"),
         ({"poling": "max"}, "no argument 'poling'"),
     ],

@@ -178,6 +178,10 @@ WRONG_SHAPES = {
     "no numbers": (shape("leaf", [["3", "4"]] * 3), "no pairs of numbers"),
     "not a table": ("leaf", "has no label"),
     "outside": (shape("leaf", [[70, 4], [90, 4], [90, 20]]), "has no pixel in its picture"),
+    "far out": (shape("leaf", [[1e30, 4], [9, 9], [4, 9e30]]), "far out of its picture of 40 x 60"),
+    "large circle": (shape("leaf", [[5, 5], [1e200, 5]], "circle"), "has the coordinate 1e+200"),
+    "kind of no text": (shape("leaf", LEAF["points"], ["polygon"]), "encloses nothing"),
+    "group of no number": (shape("leaf", LEAF["points"]) | {"group_id": [1]}, "the group_id [1]"),
     "no mask": (shape("leaf", [[3, 4], [9, 9]], "mask"), "cannot be decoded"),
     "broken mask": (shape("leaf", [[3, 4], [9, 9]], "mask", mask="####"), "cannot be decoded"),
 }
@@ -192,8 +196,10 @@ def test_shapes_that_are_no_objects(root, sentence, wrong, said):
 
 WRONG_FILES = {
     "no JSON": (lambda c: "shapes", "a.json is no JSON"),
+    "deep": (lambda c: "[" * 100_000, "a.json is no JSON"),
     "COCO": (lambda c: {"images": [], "annotations": []}, "a.json has no 'shapes'"),
     "a list": (lambda c: [c], "a.json has no 'shapes'"),
+    "shapes of no list": (lambda c: c | {"shapes": 3}, "has 'shapes' that are no list"),
     "no size": (lambda c: c | {"imageWidth": None}, "a.json has no 'imageWidth'"),
     "other size": (lambda c: c | {"imageWidth": 30}, "has 40 x 60 pixels (height x width) where"),
 }
@@ -223,6 +229,9 @@ def test_missing_and_damaged_pictures(root, sentence):
     [
         ({"split": "valid"}, "A folder of LabelMe has no split 'valid'"),
         ({"root": None}, "needs root="),
+        ({"root": 3}, "needs root="),
+        ({"classes": "leaf"}, "classes is 'leaf'"),
+        ({"classes": [1]}, "classes is [1]"),
         ({"root": "nowhere"}, "There is no folder nowhere"),
         ({"classes": []}, "classes is ()"),
         ({"classes": ["leaf", "leaf", "stone"]}, "each once"),

@@ -256,6 +256,23 @@ def test_group_normalisation_and_half_precision_train():
         ({"levels": ("C2", "C9")}, "name levels of the backbone"),
         ({"freeze_to": "C7"}, "name a level of the backbone"),
         ({"detektions": 5}, "the nearest are detections"),
+        ({"channels": "64"}, "channels is '64'"),
+        ({"box_channels": 0}, "box_channels is 0"),
+        ({"mask_convolutions": -1}, "mask_convolutions is -1"),
+        ({"groups": 0}, "groups is 0"),
+        ({"levels": None}, "levels is None"),
+        ({"anchor_levels": ("P3", "P3", "P4")}, "each once and the finest first"),
+        ({"roi_levels": ("P4", "P3", "P2")}, "roi_levels is ('P4', 'P3', 'P2')"),
+        ({"roi_levels": ("P2", "P4")}, "name neighbours, without a gap"),
+        ({"anchor_sizes": 32}, "anchor_sizes is 32"),
+        ({"anchor_sizes": (32, 64, 96)}, "give each level a tuple"),
+        ({"anchor_sizes": ((-1,), (2,), (3,))}, "one or more positive numbers"),
+        ({"ratios": (0,)}, "ratios is (0,)"),
+        ({"regions": 3.5}, "regions is 3.5: give a whole number from 1"),
+        ({"detections": 0}, "detections is 0"),
+        ({"regions_positive": 2}, "regions_positive is 2: give a number from 0 to 1"),
+        ({"least_score": None}, "least_score is None"),
+        ({"canonical": "a"}, "canonical is 'a'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_one_sentence(sentence, options, said):
@@ -269,10 +286,49 @@ def test_arguments_that_do_not_fit_are_one_sentence(sentence, options, said):
     [
         (np.zeros((1, SIDE, SIDE)), "a dict with boxes, classes, masks"),
         ({"boxes": np.zeros((1, 1, 4))}, "but these are boxes"),
-        (targets([(1, (0, 0, 9, 9))]) | {"masks": np.zeros((1, 1, 9, 9))}, "9 x 9"),
+        (targets([(1, (0, 0, 9, 9))]) | {"masks": np.zeros((1, 1, 9, 9))}, "(1, 1, 9, 9)"),
+        (targets([(1, (0, 0, 9, 9))]) | {"masks": np.zeros((1, SIDE, SIDE))}, "the shape (1, 64,"),
+        (targets([(1, (0, 0, 9, 9))]) | {"boxes": np.zeros((1, 4))}, "have boxes (1, 4)"),
+        (targets([(1, (0, 0, 9, 9))]) | {"classes": [1]}, "classes (1,)"),
     ],
 )
 def test_targets_that_do_not_fit_are_one_sentence(network, sentence, y, said):
     with pytest.raises(ValueError) as caught:
         network.compute_loss(pictures(1), y, {})
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize(
+    "images, said",
+    [
+        (None, "the shape ()"),
+        ("a.jpg", "the shape ()"),
+        (pictures(1)[0], "one picture is a batch with image[None]"),
+        (pictures(1)[:0], "the shape (0, "),
+        (pictures(1)[..., :2], "give one or more, (batch, height, width, 3)"),
+        ((255 * pictures(1)).astype("uint8"), "dtype uint8"),
+        (255 * pictures(1), "values from"),
+        (pictures(1) * np.nan, "without NaN"),
+    ],
+)
+def test_pictures_that_it_cannot_take_are_one_sentence(network, sentence, images, said):
+    for ask in (network.detect, network.find):
+        with pytest.raises(ValueError) as caught:
+            ask(images)
+        assert said in sentence(caught)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[SIDE, SIDE], "64", [[SIDE, SIDE]] * 2, [[0, 9]], [[9, SIDE + 1]], [[9, np.nan]]]
+)
+def test_sizes_that_do_not_fit_are_one_sentence(network, sentence, sizes):
+    with pytest.raises(ValueError) as caught:
+        network.detect(pictures(1), sizes)
+    assert "sizes is" in sentence(caught)
+
+
+def test_pictures_may_be_lists_and_tensors(network):
+    expected = network.detect(pictures(1))
+    for images in (pictures(1).tolist(), keras.ops.convert_to_tensor(pictures(1))):
+        found = network.detect(images)
+        np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-6)

@@ -189,6 +189,10 @@ def test_missing_files_are_seen_at_once(root, sentence, gone, said):
     assert said in sentence(caught)
 
 
+def test_a_root_that_is_no_path(sentence):
+    assert "root is 3" in wrong(sentence, 3)
+
+
 def test_files_that_are_wrong(root, sentence):
     mask = root / "PedMasks" / f"{NAMES[0]}_mask.png"
     mask.write_bytes(encode(scene(1)[1]))

@@ -13,6 +13,7 @@ pictures::
     )
 """
 
+import os
 from pathlib import Path
 
 from pixelwise import paths
@@ -128,6 +129,9 @@ class Coco(Instances):
         max_objects=100,
         **options,
     ):
+        for name, value in (("root", root), ("annotations", annotations), ("images", images)):
+            if not isinstance(value, str | os.PathLike | None):
+                raise ValueError(f"{name} is {value!r}: give the path of a file or folder.")
         if annotations is None:
             year = _year(split)
             self.root = _default_root() if root is None else Path(root)

@@ -72,8 +72,16 @@ class Annotations:
                 f"{file} has no annotations at all, so there is nothing to train on or to measure: "
                 "export it again with its objects."
             )
+        if len({type(identity) for identity in categories}) > 1:
+            raise ValueError(f"{file} has categories with numbers and texts as ids: {AGAIN}.")
         self.category_ids = (0, *sorted(categories))
         self.classes = ("background", *(categories[i]["name"] for i in sorted(categories)))
+        twice = [name for name, count in Counter(self.classes).items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"{file} has more than one category {twice[0]!r}, or one of the background: give "
+                "each its own name, and none to the background."
+            )
         self.names = [image["file_name"] for image in images.values()]
         self._check_names()
         self._sizes = {i["file_name"]: (i.get("height"), i.get("width")) for i in images.values()}
@@ -190,7 +198,7 @@ def _read(file):
     """Returns the content of the file, which has the three tables."""
     try:
         content = json.loads(listing.read_text(file))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is no JSON ({error}): {AGAIN}.") from error
     tables = ("images", "annotations", "categories")
     for table in tables:

@@ -17,6 +17,7 @@ import base64
 import binascii
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ class LabelMe(Instances):
         **options,
     ):
         splits.check(split, "A folder of LabelMe")
-        if root is None:
+        if not isinstance(root, str | os.PathLike):
             raise ValueError(
                 "The data set 'labelme' needs root= (--data-root of 'pixelwise train'): a folder "
                 "of pictures with the JSON files that LabelMe writes."
@@ -92,7 +93,10 @@ class LabelMe(Instances):
             )
         self._labelled = {name: _read(file) for name, file in files.items()}
         labels = {label for _, found in self._labelled.values() for label, _ in found}
-        self._classes = ("background", *(sorted(labels) if classes is None else classes))
+        classes = sorted(labels) if classes is None else classes
+        if not isinstance(classes, list | tuple) or not all(isinstance(c, str) for c in classes):
+            raise ValueError(f"classes is {classes!r}: give the labels of {root} as a list.")
+        self._classes = ("background", *classes)
         self._check_labels()
         lists = splits.lists(self.root)
         if lists:
@@ -139,7 +143,12 @@ class LabelMe(Instances):
         masks = np.zeros((len(found), height, width), bool)
         for mask, (label, parts) in zip(masks, found, strict=True):
             for part in parts:
-                mask |= _mask(part, height, width)
+                try:
+                    mask |= _mask(part, height, width)
+                except ValueError as error:
+                    raise ValueError(
+                        f"The shape {label!r} of {file} {error}: draw it again, or delete it."
+                    ) from error
             if not mask.any():
                 raise ValueError(
                     f"The shape {label!r} of {file} has no pixel in its picture: draw it again, or "
@@ -190,12 +199,14 @@ def _read(file):
     """
     try:
         content = json.loads(listing.read_text(file))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is no JSON ({error}): {AGAIN}.") from error
     fields = ("shapes", "imagePath", "imageHeight", "imageWidth")
     for field in fields:
         if not isinstance(content, dict) or content.get(field) is None:
             raise ValueError(f"{file} has no {field!r}, which LabelMe writes: {AGAIN}.")
+    if not isinstance(content["shapes"], list):
+        raise ValueError(f"{file} has 'shapes' that are no list: {AGAIN}.")
     found = {}
     for place, shape in enumerate(content["shapes"]):
         try:
@@ -228,14 +239,17 @@ def _check_shape(shape):
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
         raise ValueError("has no label")
     kind, points = shape.get("shape_type", "polygon"), shape.get("points")
-    if kind not in NEEDED:
+    if not isinstance(kind, str) or kind not in NEEDED:
         raise ValueError(f"is a {kind}, which encloses nothing: choose among {', '.join(NEEDED)}")
     pairs = isinstance(points, list) and all(isinstance(p, list) and len(p) == 2 for p in points)
     if not pairs or not shapes.numbers([value for point in points for value in point]):
         raise ValueError("has points that are no pairs of numbers, [[x, y], ...]")
     if len(points) < NEEDED[kind]:
         raise ValueError(f"is a {kind} of {len(points)} points where {NEEDED[kind]} are needed")
-    return shape["label"], shape.get("group_id")
+    group = shape.get("group_id")
+    if not isinstance(group, int | str | None):
+        raise ValueError(f"has the group_id {group!r}, which is no number")
+    return shape["label"], group
 
 
 def _mask(shape, height, width):
@@ -257,8 +271,6 @@ def _decode(shape, height, width):
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"], validate=True))) as picture:
             part = np.array(picture.convert("L")) > 0
     except (KeyError, TypeError, binascii.Error, *pictures.UNREADABLE) as error:
-        raise ValueError(
-            f"A mask of the label {shape['label']!r} cannot be decoded ({error}): draw it again."
-        ) from error
+        raise ValueError(f"has a mask that cannot be decoded ({error})") from error
     left, top = (round(value) for value in shape["points"][0])
     return objects.place(part, top, left, (height, width))

@@ -5,6 +5,7 @@ file numbers its pedestrians from 1. There is no official split: papers and tuto
 is done here, the same one each time.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,8 @@ class PennFudan(Instances):
 
     def __init__(self, split="train", root=None, val=0, test=0.3, split_seed=0, **options):
         splits.check(split, "Penn-Fudan")
+        if not isinstance(root, str | os.PathLike | None):
+            raise ValueError(f"root is {root!r}: give the path of a folder.")
         self.split = "val" if split == "validation" else split
         root = _default_root() if root is None else Path(root)
         self.root = _locate(root)

@@ -7,6 +7,9 @@ COCO writes them as a list of numbers or packed into a text; pycocotools unpacks
 import numpy as np
 from pycocotools import mask as coco_mask
 
+# How far out of its picture a shape may reach, in longer sides of the picture.
+REACH = 10
+
 
 def from_segmentation(segmentation, height, width):
     """Makes a mask of COCO's ``segmentation``: polygons, run lengths, or packed run lengths.
@@ -28,7 +31,9 @@ def from_segmentation(segmentation, height, width):
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError("has no mask, which is a list of polygons or a dict of size and counts")
     size, counts = segmentation["size"], segmentation["counts"]
-    if list(size) != [height, width]:
+    if not isinstance(size, list):
+        raise ValueError(f"has a mask of the size {size!r}, which is not [height, width]")
+    if size != [height, width]:
         raise ValueError(
             f"has a mask of {' x '.join(map(str, size))} pixels where its picture has {height} x "
             f"{width} (height x width)"
@@ -71,6 +76,7 @@ def from_polygons(polygons, height, width):
                 f"has a polygon of {len(polygon)} numbers where at least three points, x and y of "
                 "each, are needed"
             )
+        _check_reach(polygon, height, width)
     polygons = [list(map(float, polygon)) for polygon in polygons]
     whole = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return coco_mask.decode(whole).astype(bool)
@@ -86,10 +92,23 @@ def from_circle(centre, edge, height, width):
 
     Returns:
         bool ``(height, width)``.
+
+    Raises:
+        ValueError: as ``from_segmentation``.
     """
+    _check_reach([*centre, *edge], height, width)
     y, x = np.ogrid[:height, :width]
     squared = (x + 0.5 - centre[0]) ** 2 + (y + 0.5 - centre[1]) ** 2
     return squared <= (edge[0] - centre[0]) ** 2 + (edge[1] - centre[1]) ** 2
+
+
+def _check_reach(values, height, width):
+    """Refuses what is so far out that pycocotools would need all memory, and crash."""
+    far = max(values, key=abs)
+    if abs(far) > REACH * max(height, width):
+        raise ValueError(
+            f"has the coordinate {far:g}, far out of its picture of {height} x {width} pixels"
+        )
 
 
 def numbers(values):

@@ -9,6 +9,7 @@ AP its mean over the recalls 0, 0.01 .. 1. AP without a number is the mean over 
 
 import contextlib
 import io
+import numbers
 
 import keras
 import numpy as np
@@ -49,13 +50,15 @@ class DetectionAP:
     """
 
     def __init__(self, classes, areas=AREAS, masks=True, limit=LIMIT):
-        classes = tuple(classes)
-        if len(classes) < 2:
+        listed = not isinstance(classes, str) and np.ndim(classes) == 1
+        classes = tuple(classes) if listed else classes
+        if not listed or len(classes) < 2:
             raise ValueError(
                 f"classes is {classes!r}: give the names of the background and of at least one "
                 "class."
             )
-        if np.shape(areas) != (2,) or not 0 < areas[0] < areas[1]:
+        pair = np.asarray(areas)
+        if pair.shape != (2,) or pair.dtype.kind not in "iuf" or not 0 < pair[0] < pair[1]:
             raise ValueError(
                 f"areas is {areas!r}: give the largest small and the least large area, two rising "
                 "numbers of square pixels."
@@ -140,9 +143,10 @@ class DetectionAP:
         """
         if kind not in self.kinds:
             raise ValueError(f"kind is {kind!r}: choose one of {', '.join(self.kinds)}.")
-        place = int(np.abs(THRESHOLDS - threshold).argmin())
-        if not np.isclose(THRESHOLDS[place], threshold):
+        known = isinstance(threshold, numbers.Real) and np.isclose(THRESHOLDS, threshold)
+        if not np.any(known):
             raise ValueError(f"threshold is {threshold!r}: choose 0.5, 0.55, 0.6 .. 0.95.")
+        place = int(np.argmax(known))
         found = self._evaluate(kind)
         curves = {name: found[name][place, :, :, 0].T for name in ("precision", "scores")}
         return {"recall": np.linspace(0, 1, 101), **curves}
@@ -266,6 +270,13 @@ def _arrays(given, needed, what, optional=()):
                 f"{what} have {name} of the shape {array.shape} and classes of {shape}: give "
                 "(batch, objects), boxes with 4 numbers each, masks with (height, width)."
             )
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{what} have {name} of the type {array.dtype}: give numbers.")
+        if name == "masks" and array.dtype.kind == "f" and not np.isin(array, (0, 1)).all():
+            raise ValueError(
+                f"{what} have masks with values between 0 and 1, or beyond: give 0 and 1, which is "
+                "masks > 0.5 for probabilities."
+            )
     return arrays
 
 
@@ -316,6 +327,12 @@ def evaluate(model, dataset, *, areas=AREAS, masks=True, limit=LIMIT, original=F
         size = max(size, len(images))
         filled = np.zeros((size, *images.shape[1:]), np.float32)
         filled[: len(images)] = images
-        found = {name: keras.ops.convert_to_numpy(v) for name, v in detect(filled).items()}
+        found = detect(filled)
+        if not isinstance(found, dict) or any(np.ndim(v) < 1 for v in found.values()):
+            raise ValueError(
+                f"The model answers with {type(found).__name__}: give a dict of arrays, as "
+                "DetectionAP.update takes it."
+            )
+        found = {name: keras.ops.convert_to_numpy(v) for name, v in found.items()}
         score.update(targets, {name: array[: len(images)] for name, array in found.items()})
     return score.result()

@@ -5,6 +5,7 @@ Layers carry torchvision's names. Chapters 4 and 5.
 """
 
 import dataclasses
+import numbers
 
 import keras
 import numpy as np
@@ -117,6 +118,13 @@ def shared_parts(
         dict of arguments for ``MaskRCNN``.
     """
     check_num_classes(num_classes)
+    check_whole("channels", channels)
+    check_whole("box_channels", box_channels)
+    if groups is not None:
+        check_whole("groups", groups)
+    for name, names in (("levels", levels), ("anchor_levels", anchor_levels)):
+        _check_names(name, names)
+    _check_names("roi_levels", roi_levels)
     settings = make_settings(settings, anchor_levels)
     body = build_backbone(backbone, weights=weights, freeze_bn=freeze_bn, name="body")
     _check_levels(levels, anchor_levels, roi_levels, body)
@@ -202,12 +210,17 @@ def make_settings(settings, anchor_levels):
             f"A detector has no argument {unknown[0]!r}: {nearest(unknown[0], known)}."
         )
     settings = Settings(**{k: _tuples(v) for k, v in settings.items()})
+    _check_settings(settings)
     if len(settings.anchor_sizes) != len(anchor_levels):
         raise ValueError(
             f"There are anchor sizes for {len(settings.anchor_sizes)} levels and the anchor "
             f"levels are {', '.join(anchor_levels)}: give sizes for each."
         )
-    if len({len(np.atleast_1d(of_level)) for of_level in settings.anchor_sizes}) != 1:
+    if not all(isinstance(of_level, tuple) for of_level in settings.anchor_sizes):
+        raise ValueError(
+            f"anchor_sizes is {settings.anchor_sizes}: give each level a tuple, as ((32,), (64,))."
+        )
+    if len({len(of_level) for of_level in settings.anchor_sizes}) != 1:
         raise ValueError(
             f"anchor_sizes is {settings.anchor_sizes}: give each level as many, since all levels "
             "share one region proposal network."
@@ -224,6 +237,52 @@ def check_num_classes(num_classes):
         )
 
 
+def check_whole(name, value, least=1):
+    """Raises one sentence if an argument is no whole number from ``least`` on."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
+
+
+def check_pictures(pictures, sizes=None):
+    """Returns pictures as a float32 array, and raises one sentence if a detector cannot take them.
+
+    Args:
+        pictures: array ``(batch, height, width, 3)`` in [0, 1], of NumPy or of the backend.
+        sizes: ``None``, or ``(batch, 2)``: height and width in pixels of what is no padding.
+    """
+    if keras.ops.is_tensor(pictures):
+        pictures = keras.ops.convert_to_numpy(pictures)
+    pictures = np.asarray(pictures)
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or 0 in pictures.shape:
+        raise ValueError(
+            f"The pictures have the shape {pictures.shape}: give one or more, (batch, height, "
+            "width, 3); one picture is a batch with image[None]."
+        )
+    if pictures.dtype.kind != "f":
+        raise ValueError(
+            f"The pictures have dtype {pictures.dtype}: give float32 in [0, 1], which is "
+            'images.astype("float32") / 255 for eight bits.'
+        )
+    low, high = float(pictures.min()), float(pictures.max())
+    if not -0.01 <= low <= high <= 1.01:  # a little over is left to interpolation
+        raise ValueError(
+            f"The pictures have values from {low:.4g} to {high:.4g}: give float32 in [0, 1] "
+            "(divide eight-bit values by 255), without NaN."
+        )
+    if sizes is not None:
+        _check_sizes(np.asarray(sizes), pictures.shape)
+    return pictures.astype("float32", copy=False)
+
+
+def _check_sizes(sizes, shape):
+    fit = sizes.shape == (shape[0], 2) and sizes.dtype.kind in "iuf"
+    if not fit or not ((sizes >= 1) & (sizes <= shape[1:3])).all():
+        raise ValueError(
+            f"sizes is {sizes.tolist()!r:.100} for pictures of {shape[1]} x {shape[2]} pixels: "
+            f"give the height and the width of what is no padding, ({shape[0]}, 2) numbers from 1."
+        )
+
+
 def check_targets(targets, shape):
     """Raises one sentence if the targets of a batch are not what a detector learns from."""
     if not isinstance(targets, dict) or not set(TARGETS) <= set(targets):
@@ -232,12 +291,49 @@ def check_targets(targets, shape):
             f"The targets of a detector are a dict with {', '.join(TARGETS)}, but these are "
             f"{found}: load the data set with targets='instances'."
         )
-    masks, size = targets["masks"].shape, shape[1:3]
-    if None in size or tuple(masks[2:4]) != tuple(size):
+    boxes, classes, masks = (tuple(np.shape(targets[name])) for name in TARGETS)
+    size = tuple(shape[1:3])
+    if len(masks) != 4 or None in size or masks[2:] != size:
         raise ValueError(
-            f"The pictures have {size[0]} x {size[1]} pixels and the masks {masks[2]} x "
-            f"{masks[3]}: give masks (batch, objects, height, width) of the pictures' size."
+            f"The pictures have {size[0]} x {size[1]} pixels and the masks the shape {masks}: give "
+            "masks (batch, objects, height, width) of the pictures' size."
         )
+    if len(classes) != 2 or boxes[1:] != (classes[1], 4) or masks[1] != classes[1]:
+        raise ValueError(
+            f"The targets have boxes {boxes}, classes {classes} and masks {masks}: give (batch, "
+            "objects, 4), (batch, objects) and (batch, objects, height, width)."
+        )
+
+
+def _check_settings(settings):
+    """Raises one sentence about the first number that is not possible."""
+    for field in dataclasses.fields(settings):
+        name, value = field.name, getattr(settings, field.name)
+        if field.type is int:
+            check_whole(name, value)
+        elif field.type is tuple:
+            nested = value if isinstance(value, tuple) else ()
+            flat = [n for part in nested for n in (part if isinstance(part, tuple) else (part,))]
+            if not flat or () in nested or not all(_is_number(n) and 0 < n < 1e9 for n in flat):
+                raise ValueError(f"{name} is {value!r}: give one or more positive numbers.")
+        elif name == "canonical":
+            if not _is_number(value) or not 0 < value < 1e9:
+                raise ValueError(f"{name} is {value!r}: give a positive number of pixels.")
+        elif not _is_number(value) or not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value!r}: give a number from 0 to 1.")
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _check_names(what, names):
+    """Raises one sentence if levels are not named as ``("P2", "P3")``, each once, finest first."""
+    named = isinstance(names, tuple | list) and all(
+        isinstance(name, str) and name[1:].isdigit() for name in names
+    )
+    if not named or list(names) != sorted({*names}, key=lambda name: int(name[1:])):
+        raise ValueError(f"{what} is {names!r}: name levels, each once and the finest first.")
 
 
 def _check_levels(levels, anchor_levels, roi_levels, body):
@@ -251,6 +347,9 @@ def _check_levels(levels, anchor_levels, roi_levels, body):
     for what, names in (("anchor_levels", anchor_levels), ("roi_levels", roi_levels)):
         if not names or any(name not in pyramid for name in names):
             raise ValueError(f"{what} is {tuple(names)}: name some of {', '.join(pyramid)}.")
+    numbers_of = [int(name[1:]) for name in roi_levels]
+    if numbers_of != list(range(numbers_of[0], numbers_of[-1] + 1)):
+        raise ValueError(f"roi_levels is {tuple(roi_levels)}: name neighbours, without a gap.")
 
 
 def _tuples(value):

@@ -11,17 +11,17 @@ Mask R-CNN that has all of it:
     EVERY level at each detection, 14x14 -> projected and summed -> convolutions -> 28x28 scores
         -> softmax over the classes and the background, for each pixel
 
-Each of its three differences can be switched off alone; with all three off it is Mask R-CNN, layer
-by layer. The closest published structures are Seamless Scene Segmentation (Porzi et al. 2019: body,
-region proposals, heads for boxes and masks) and PANet, whose heads read every level too (Liu et al.
-2018, section 3.2). Chapter 5.
+``pyramid=False`` switches off the grids and the fusion, ``masks="sigmoid"`` the softmax; with both
+off it is Mask R-CNN, layer by layer. The closest published structures are Seamless Scene
+Segmentation (Porzi et al. 2019: body, region proposals, heads for boxes and masks) and PANet, whose
+heads read every level too (Liu et al. 2018, section 3.2). Chapter 5.
 """
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from pixelwise.models.detector import SHARED, Settings, shared_parts, spelled_out
+from pixelwise.models.detector import SHARED, Settings, check_whole, shared_parts, spelled_out
 from pixelwise.models.mask_rcnn import SMALL, MaskRCNN, mask_head
 from pixelwise.nn import detection_losses as losses
 from pixelwise.nn.roi_pool import roi_max_pool
@@ -185,6 +185,7 @@ def fused(head, count):
 
 
 def _check_options(pooling, masks, pyramid, bins, side):
+    check_whole("box_side", side)
     for name, value, known in (("pooling", pooling, POOLINGS), ("masks", masks, MASKS)):
         if value not in known:
             raise ValueError(f"{name} is {value!r}: choose one of {', '.join(map(repr, known))}.")
@@ -193,7 +194,10 @@ def _check_options(pooling, masks, pyramid, bins, side):
     if (
         np.ndim(bins) != 1
         or not len(bins)
-        or not all(isinstance(n, int | np.integer) and 1 <= n <= side for n in bins)
+        or not all(
+            isinstance(n, int | np.integer) and not isinstance(n, bool) and 1 <= n <= side
+            for n in bins
+        )
     ):
         raise ValueError(
             f"bins is {bins!r}: give one or more whole numbers from 1 to {side}, the cells along a "

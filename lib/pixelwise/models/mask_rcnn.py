@@ -19,7 +19,9 @@ from pixelwise.models.detector import (
     SHARED,
     Finder,
     Untracked,
+    check_pictures,
     check_targets,
+    check_whole,
     shared_parts,
     spelled_out,
 )
@@ -256,10 +258,13 @@ class MaskRCNN(keras.Model):
             dict of NumPy arrays: ``boxes`` float32 ``(batch, detections, 4)`` in pixels,
             ``classes`` int32 ``(batch, detections)``, 0 for padding, ``scores`` float32 ``(batch,
             detections)``, falling, and ``masks`` bool ``(batch, detections, height, width)``.
+
+        Raises:
+            ValueError: if the pictures or sizes are not as above.
         """
         found = self.find(pictures, sizes)
         pasted = [
-            paste(masks, boxes, *pictures.shape[1:3])
+            paste(masks, boxes, *np.shape(pictures)[1:3])
             for masks, boxes in zip(found["masks"], found["boxes"], strict=True)
         ]
         found["masks"] = np.stack(pasted) & (found["classes"] > 0)[..., None, None]
@@ -274,7 +279,11 @@ class MaskRCNN(keras.Model):
         Returns:
             dict of NumPy arrays: as ``detect``, with ``masks`` float32 ``(batch, detections, side,
             side)`` in [0, 1].
+
+        Raises:
+            ValueError: if the pictures or sizes are not as above.
         """
+        pictures = check_pictures(pictures, sizes)
         height, width = pictures.shape[1:3]
         if sizes is None:
             sizes = np.broadcast_to([height, width], (len(pictures), 2))
@@ -438,6 +447,7 @@ def small_mask_rcnn(num_classes, backbone="mobilenet_v2", **options):
 
 def mask_head(num_classes, channels, convolutions, side):
     """Convolutions over what was read of a region, twice its size, and a mask for each class."""
+    check_whole("mask_convolutions", convolutions, 0)
     x = regions = keras.Input((side, side, channels), name="regions")
     options = {"activation": "relu", "kernel_initializer": "he_normal"}
     for number in range(convolutions):
