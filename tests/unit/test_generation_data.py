@@ -132,10 +132,10 @@ def test_colour_is_a_tint_of_the_garment_on_its_ground():
     assert black.shape == (32, 28, 28, 3) and photograph.max() <= 1
     assert not black[grey[..., 0] == 0][:, 0].mean() > 0.02
     assert (photograph[:, 0, 0].std(0) > 0.05).all()
-    # Channels of a tint are multiples of each other: the smallest singular values are nothing.
+    # Channels of a tint are multiples of each other, but for the rounding to whole levels.
     for image in black[:8]:
         values = np.linalg.svd(image.reshape(-1, 3), compute_uv=False)
-        assert values[1] < 1e-4 * values[0]
+        assert values[1] < 0.02 * values[0]
 
 
 def test_mnist_from_its_own_files(files):
