@@ -126,5 +126,24 @@ def num_batches(data):
         return None
 
 
+def check_length(count):
+    """Refuses to measure on no batch, or on endless ones.
+
+    Args:
+        count: of batches, as ``num_batches`` returns it.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: if it is not a positive number.
+    """
+    if not count or count < 0:
+        raise ValueError(
+            f"The data set has {count} batches: measure on a split of known, positive length."
+        )
+    return count
+
+
 def _batch_size(batch):
     return keras.tree.flatten(batch)[0].shape[0]

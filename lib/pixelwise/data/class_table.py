@@ -14,7 +14,8 @@ over, and so are empty lines and lines that begin with ``#`` and are no colour. 
 import re
 from typing import NamedTuple
 
-from pixelwise.data import listing, options, pictures
+from pixelwise import checks
+from pixelwise.data import listing, pictures
 from pixelwise.data.colours import Legend, as_greys
 
 NAMES = {"name", "class", "classes", "label", "class_name", "label_name"}
@@ -118,7 +119,7 @@ def _by_colour(rows, marks, title, void):
 
 def _by_number(rows, marks, title, void):
     if void is not None:
-        options.whole("void", void, 0)
+        checks.whole("void", void, 0)
     names = {row.key: row.name for row in rows}
     if void is None and not marks and pictures.VOID not in names:
         void = pictures.VOID

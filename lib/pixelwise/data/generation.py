@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from pixelwise.data import backgrounds, idx, options, scenes
+from pixelwise import checks
+from pixelwise.data import backgrounds, idx, options, order, scenes
 
 SPLITS = {"train": 0, "validation": 1, "test": 2}
 SIZES = (28, 32, 64)
@@ -19,8 +20,8 @@ BACKGROUNDS = ("black", "photographs")
 TEST_SEED = 2014
 STATIC_SEED = 2008
 BLOCK = 4096  # pictures that are binarised at a time
-# What is drawn for a picture besides its place in the order has a generator of its own.
-ORDER, PIXELS, COLOURS = range(3)
+# What is drawn for a picture has a generator of its own; 0 is that of the order.
+PIXELS, COLOURS = 1, 2
 
 
 class Generation(keras.utils.PyDataset):
@@ -106,7 +107,8 @@ class Generation(keras.utils.PyDataset):
             ``(images, labels)``: float32 ``(b, size, size, channels)`` in [0, 1], and int32
             ``(b,)``. The last batch of an epoch that is not for training may be shorter.
         """
-        positions = self._positions(index)
+        length = None if self.split == "train" else len(self.images)
+        positions = order.positions(index, self.batch_size, self.num_batches, length)
         rows = [self._row(position) for position in positions]
         if self.colour:
             pictures = [self._coloured(*pair) for pair in zip(rows, positions, strict=True)]
@@ -119,31 +121,11 @@ class Generation(keras.utils.PyDataset):
         x = framed(np.stack(pictures), self.size).astype("float32") / 255
         return (x if self.colour else x[..., None]), self.labels[rows]
 
-    def _positions(self, index):
-        """Returns the positions of batch ``index`` in the endless sequence of pictures."""
-        first = index * self.batch_size
-        last = first + self.batch_size
-        if self.split != "train":
-            last = min(last, len(self.images))
-        beyond = self.num_batches is not None and index >= self.num_batches
-        if beyond or not 0 <= first < last:
-            raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
-        return range(first, last)
-
     def _row(self, position):
         """Returns the number of the picture at a position: in a new order for each pass."""
         if self.split != "train":
             return position
-        times, place = divmod(position, len(self.images))
-        return self._order(times)[place]
-
-    def _order(self, times):
-        """Returns the order of a pass; the last one that was asked for is kept."""
-        kept = getattr(self, "_kept", (None, None))
-        if kept[0] != times:
-            order = np.random.default_rng([self.seed, ORDER, times]).permutation(len(self.images))
-            kept = self._kept = (times, order)
-        return kept[1]
+        return order.shuffled(position, len(self.images), self.seed)
 
     def _drawn(self, rows, first):
         """Returns pictures in black and white, uint8 (b, 28, 28) of 0 and 1, for these positions.
@@ -182,7 +164,7 @@ def split_off(images, labels, split, held_out):
     Raises:
         ValueError: if there are none to validate with, or none left to train on.
     """
-    options.whole("held_out", held_out, 0)
+    checks.whole("held_out", held_out, 0)
     if split == "test":
         return images, labels
     if held_out >= len(images) or (split == "validation" and held_out == 0):
@@ -244,7 +226,7 @@ def framed(images, size):
 def _first(images, labels, examples):
     if examples is None:
         return images, labels
-    options.whole("examples", examples, 1)
+    checks.whole("examples", examples, 1)
     if examples > len(images):
         raise ValueError(
             f"examples is {examples}, but this split has {len(images):,} pictures: ask for fewer."

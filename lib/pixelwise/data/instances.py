@@ -22,7 +22,8 @@ import numbers
 
 import numpy as np
 
-from pixelwise.data import objects, options, pictures
+from pixelwise import checks
+from pixelwise.data import objects, pictures
 from pixelwise.data.series import Series
 
 
@@ -76,7 +77,7 @@ class Instances(Series):
         flip=0.5,
         **others,
     ):
-        options.whole("max_objects", max_objects, 1)
+        checks.whole("max_objects", max_objects, 1)
         if not isinstance(flip, numbers.Real) or not 0 <= flip <= 1:
             raise ValueError(f"flip is {flip!r}: give a probability from 0 to 1.")
         super().__init__(

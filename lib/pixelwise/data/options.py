@@ -3,8 +3,8 @@
 import inspect
 
 import keras
-import numpy as np
 
+from pixelwise import checks
 from pixelwise.results import nearest
 
 OF_KERAS = ("workers", "use_multiprocessing", "max_queue_size")
@@ -27,11 +27,11 @@ def check(kind, batch_size, num_batches, seed, others):
         if name not in OF_KERAS:
             known = [*_own(kind), *OF_KERAS]
             raise ValueError(f"{kind.__name__} has no option {name!r}: {nearest(name, known)}.")
-    whole("batch_size", batch_size, 1)
+    checks.whole("batch_size", batch_size, 1)
     if num_batches is not None:
-        whole("num_batches", num_batches, 1)
+        checks.whole("num_batches", num_batches, 1)
     if seed is not None:
-        whole("seed", seed, 0)
+        checks.whole("seed", seed, 0)
 
 
 def _own(kind):
@@ -40,9 +40,3 @@ def _own(kind):
     kinds = kind.__mro__[: kind.__mro__.index(keras.utils.PyDataset)]
     found = [p for k in kinds for p in inspect.signature(k).parameters.values() if p.kind is named]
     return list(dict.fromkeys(p.name for p in found))
-
-
-def whole(name, value, least):
-    """Refuses an option that is no whole number, or less than the least."""
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")

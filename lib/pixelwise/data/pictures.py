@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from pixelwise import checks
+
 VOID = 255
 # What surrounds a picture that does not fill its frame: the mean colour of ImageNet's photographs.
 PADDING = (124, 116, 104)
@@ -159,33 +161,7 @@ def check_batch(images, smallest=1):
             f"The pictures are {images.shape[1]} x {images.shape[2]} pixels, smaller than the "
             f"output stride {smallest}: enlarge them to at least {smallest} pixels a side."
         )
-    return check_range(images)
-
-
-def check_range(images):
-    """Checks that pictures of any shape are fractions in [0, 1].
-
-    Args:
-        images: array of one value or more.
-
-    Returns:
-        The pictures, float32.
-
-    Raises:
-        ValueError: if the values are whole numbers, outside [0, 1], or NaN.
-    """
-    if images.dtype.kind in "iub":
-        raise ValueError(
-            f"The pictures have dtype {images.dtype}: give float32 in [0, 1], which is "
-            'images.astype("float32") / 255 for eight bits.'
-        )
-    low, high = float(images.min()), float(images.max())
-    if not -0.01 <= low <= high <= 1.01:  # a little over is left to interpolation
-        raise ValueError(
-            f"The pictures have values from {low:.4g} to {high:.4g}: give float32 in [0, 1] "
-            "(divide eight-bit values by 255), without NaN."
-        )
-    return images.astype("float32", copy=False)
+    return checks.fractions(images)
 
 
 def as_size(size, name="size"):

@@ -10,7 +10,7 @@ import numbers
 import keras
 import numpy as np
 
-from pixelwise.data import options, pictures
+from pixelwise.data import options, order, pictures
 
 
 class Series(keras.utils.PyDataset):
@@ -76,22 +76,15 @@ class Series(keras.utils.PyDataset):
 
     def _positions(self, index):
         """Returns the positions of batch ``index`` in the (endless, when shuffled) sequence."""
-        first = index * self.batch_size
-        last = first + self.batch_size
-        if not self.shuffle:
-            last = min(last, len(self.names))
-        beyond = self.num_batches is not None and index >= self.num_batches
-        if beyond or not 0 <= first < last:
-            raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
-        return range(first, last)
+        length = None if self.shuffle else len(self.names)
+        return order.positions(index, self.batch_size, self.num_batches, length)
 
     def _name(self, position):
         """Returns the name of the picture at a position of the sequence."""
-        times, place = divmod(position, len(self.names))
+        count = len(self.names)
         if self.shuffle:
-            order = np.random.default_rng([self.seed, 0, times]).permutation(len(self.names))
-            place = order[place]
-        return self.names[place]
+            return self.names[order.shuffled(position, count, self.seed)]
+        return self.names[position % count]
 
     def _small(self, name):
         """Reads a picture and its label at the size they are used at, or takes them from memory."""

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from pixelwise.data import listing, options
+from pixelwise import checks
+from pixelwise.data import listing
 
 PARTS = ("train", "val", "test")
 SPLITS = {part: (part,) for part in PARTS} | {
@@ -112,7 +113,7 @@ def drawn(names, val, test, seed):
     for part, fraction in fractions.items():
         if not isinstance(fraction, numbers.Real) or not 0 <= fraction < 1:
             raise ValueError(f"{part} is {fraction!r}: give a fraction, at least 0, below 1.")
-    options.whole("split_seed", seed, 0)
+    checks.whole("split_seed", seed, 0)
     order = np.random.default_rng(seed).permutation(list(names)).tolist()
     parts = {}
     for part, fraction in fractions.items():

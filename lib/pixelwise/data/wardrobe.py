@@ -9,7 +9,8 @@ import functools
 import keras
 import numpy as np
 
-from pixelwise.data import backgrounds, fashion, objects, options, pictures, scenes
+from pixelwise import checks
+from pixelwise.data import backgrounds, fashion, objects, options, order, pictures, scenes
 
 CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
 # Fashion-MNIST's ten classes in our five: T-shirt, trouser, pullover, dress, coat, sandal, shirt,
@@ -74,7 +75,7 @@ class Wardrobe(keras.utils.PyDataset):
     ):
         _check_split(split)
         options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
-        options.whole("max_objects", max_objects, 1)
+        checks.whole("max_objects", max_objects, 1)
         if targets not in TARGETS:
             raise ValueError(f"targets is {targets!r}: choose 'semantic' or 'instances'.")
         kwargs.setdefault("workers", 2)
@@ -131,10 +132,7 @@ class Wardrobe(keras.utils.PyDataset):
 
     def _scenes(self, index):
         """Returns the numbers and the scenes of a batch."""
-        if index < 0 or (self.num_batches is not None and index >= self.num_batches):
-            raise IndexError(f"Batch {index} is outside the {self.num_batches} of this split.")
-        first = index * self.batch_size
-        numbers = range(first, first + self.batch_size)
+        numbers = order.positions(index, self.batch_size, self.num_batches)
         return numbers, [self.scene(number) for number in numbers]
 
 

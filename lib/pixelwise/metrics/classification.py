@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pixelwise.batches import check_length, num_batches
 from pixelwise.metrics import segmentation
 
 
@@ -21,20 +22,11 @@ def evaluate(model, dataset):
     Raises:
         ValueError: if the data set has no known length, or the model another number of classes.
     """
-    if not dataset.num_batches or dataset.num_batches < 0:
-        raise ValueError(
-            f"The data set has {dataset.num_batches} batches: measure on a split of known, "
-            "positive length."
-        )
     matrix = 0
-    for index in range(dataset.num_batches):
+    for index in range(check_length(num_batches(dataset))):
         images, labels = dataset[index]
         logits = np.asarray(model.predict_on_batch(images))
-        if logits.shape[-1] != dataset.num_classes:
-            raise ValueError(
-                f"The model tells {logits.shape[-1]} classes apart but the data set has "
-                f"{dataset.num_classes}: measure it on the classes that it was trained for."
-            )
+        segmentation.check_classes(logits, dataset)
         predicted = logits.argmax(-1)
         matrix += segmentation.confusion_matrix(
             np.asarray(labels), predicted, dataset.num_classes, void=-1

@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pixelwise.batches import check_length, num_batches
 from pixelwise.data.pictures import check_batch
 from pixelwise.metrics.segmentation import mean_of_seen
 
@@ -308,11 +309,7 @@ def evaluate(model, dataset, *, areas=AREAS, masks=True, limit=LIMIT, original=F
             f"The data set is a {type(dataset).__name__} without {method}: give one of instances, "
             "as pixelwise.data.load('wardrobe', 'test', targets='instances')."
         )
-    count = len(dataset.names) if original else dataset.num_batches
-    if not count or count < 0:
-        raise ValueError(
-            f"The data set has {count} batches: measure on a split of known, positive length."
-        )
+    count = check_length(len(dataset.names) if original else num_batches(dataset))
     detect = getattr(model, "detect", model)
     if not callable(detect):
         raise ValueError(

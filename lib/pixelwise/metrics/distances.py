@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from pixelwise.data.options import whole
+from pixelwise.checks import whole
 
 SUBSETS, SUBSET_SIZE = 100, 1000  # of KID, in the paper's code and in torch-fidelity
 KID_SEED = 2020  # torch-fidelity's

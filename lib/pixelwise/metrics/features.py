@@ -18,10 +18,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pixelwise import weights
-from pixelwise.batches import num_batches
-from pixelwise.data import options
-from pixelwise.data.pictures import check_range
+from pixelwise import checks, weights
+from pixelwise.batches import check_length, num_batches
 from pixelwise.models import classifier, inception, zoo
 from pixelwise.models.backbones import mobilenet_v2
 
@@ -82,8 +80,20 @@ def classify(images, batch_size=BATCH_SIZE):
     Raises:
         ValueError: if the pictures are no such thing.
     """
-    network = functools.partial(_garment_answers, what="logits")
-    return _describe(images, Extractor(_garment, network, NUM_CLASSES), batch_size).argmax(axis=1)
+    return classes_of(features(images, "garments", batch_size))
+
+
+def classes_of(described):
+    """Says which garment each picture shows most likely, by its ``"garments"`` features.
+
+    Args:
+        described: float ``(n, 64)``, as ``features`` returns them.
+
+    Returns:
+        As ``classify``.
+    """
+    _, logits = _garment_networks()
+    return ops.convert_to_numpy(logits(described.astype("float32"))).argmax(axis=1)
 
 
 def pictures_of(dataset):
@@ -99,11 +109,7 @@ def pictures_of(dataset):
     Raises:
         ValueError: if the length is not known.
     """
-    length = num_batches(dataset)
-    if not length or length < 0:
-        raise ValueError(
-            f"The data set has {length} batches: measure on a split of known, positive length."
-        )
+    length = check_length(num_batches(dataset))
     batches = (dataset[index] for index in range(length))
     return np.concatenate(
         [np.asarray(batch[0] if isinstance(batch, tuple) else batch) for batch in batches]
@@ -128,13 +134,13 @@ def check_pictures(images):
             f"The pictures have the shape {images.shape}: give one or more, (pictures, height, "
             "width, channels) with 1 or 3 channels; grey ones get theirs with images[..., None]."
         )
-    return np.rint(255 * np.clip(check_range(images), 0, 1)) / np.float32(255)
+    return np.rint(255 * np.clip(checks.fractions(images), 0, 1)) / np.float32(255)
 
 
 def _describe(images, extractor, batch_size):
     """What the network says, float32 ``(n, dimensions)``."""
     images = check_pictures(images)
-    options.whole("batch_size", batch_size, 1)
+    checks.whole("batch_size", batch_size)
     batch_size = min(batch_size, len(images))
     found = []
     for start in range(0, len(images), batch_size):
@@ -175,13 +181,10 @@ def _garment(images):
 
 
 @functools.cache
-def _garment_network():
+def _garment_networks():
+    """The classifier up to its features, and the layer from them to its logits."""
     model = weights.checkpoint(classifier.garment_classifier(), "garment_classifier")
-    return classifier.feature_extractor(model)
-
-
-def _garment_answers(batch, what):
-    return _garment_network().predict_on_batch(batch)[what]
+    return classifier.feature_extractor(model), model.get_layer("logits")
 
 
 @functools.cache
@@ -199,7 +202,9 @@ def _inception_network():
 EXTRACTORS = {
     # Averaged over the channels; 32 and 64 pixels lose their frame; resized to 28 pixels.
     "garments": Extractor(
-        _garment, functools.partial(_garment_answers, what="features"), classifier.FEATURES
+        _garment,
+        lambda batch: _garment_networks()[0].predict_on_batch(batch)["features"],
+        classifier.FEATURES,
     ),
     # Grey three times; resized to 96 pixels.
     "mobilenet": Extractor(

@@ -13,7 +13,7 @@ import dataclasses
 
 import numpy as np
 
-from pixelwise.data.options import whole
+from pixelwise.checks import whole
 from pixelwise.metrics import features as extraction
 from pixelwise.metrics.distances import (
     Estimate,
@@ -211,10 +211,10 @@ def evaluate(model, dataset, *, extractors=("garments", "mobilenet"), k=3, least
         kernel = kid(*pair, subsets=KID_SUBSETS)
         distances[f"fid_{name}"] = float(fid(*pair))
         distances |= {f"kid_{name}": float(kernel), f"kid_{name}_spread": kernel.spread}
+        if name == "garments":
+            found = coverage(extraction.classes_of(pair[1]), extraction.NUM_CLASSES, least)
+            others |= {"classes": found.classes, "shares": list(found.shares)}
         if name == extractors[0]:
             found = precision_recall(*pair, k=k)
             others |= {"precision": found.precision, "recall": found.recall}
-    if "garments" in extractors:
-        found = coverage(extraction.classify(fake), extraction.NUM_CLASSES, least)
-        others |= {"classes": found.classes, "shares": list(found.shares)}
     return {**distances, **others, "samples": len(fake), "real": len(real)}

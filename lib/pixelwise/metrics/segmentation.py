@@ -8,6 +8,7 @@ whole set, as Pascal VOC and Cityscapes do, never averaged over pictures. Chapte
 import numpy as np
 from scipy import ndimage
 
+from pixelwise.batches import check_length, num_batches
 from pixelwise.data.pictures import check_batch
 from pixelwise.inference import smallest_side
 
@@ -296,21 +297,22 @@ def evaluate(model, dataset, *, boundaries=False, void=VOID):
             f"The data set is a {type(dataset).__name__} without num_classes: give what "
             "pixelwise.data.load returns, or a keras.utils.PyDataset with num_classes."
         )
-    if not dataset.num_batches or dataset.num_batches < 0:
-        raise ValueError(
-            f"The data set has {dataset.num_batches} batches: measure on a split of known, "
-            "positive length."
-        )
+    count = check_length(num_batches(dataset))
     score = SegmentationScore(dataset.num_classes, void, boundaries)
     pictures = 0
-    for index in range(dataset.num_batches):
+    for index in range(count):
         images, masks = dataset[index]
         logits = _logits(model, images)
-        if logits.shape[-1] != dataset.num_classes:
-            raise ValueError(
-                f"The model tells {logits.shape[-1]} classes apart but the data set has "
-                f"{dataset.num_classes}: measure it on the classes that it was trained for."
-            )
+        check_classes(logits, dataset)
         score.update(masks, logits.argmax(-1))
         pictures += len(images)
     return {**score.result(), "pictures": pictures}
+
+
+def check_classes(logits, dataset):
+    """Refuses logits ``(..., classes)`` of another number of classes than the data set has."""
+    if logits.shape[-1] != dataset.num_classes:
+        raise ValueError(
+            f"The model tells {logits.shape[-1]} classes apart but the data set has "
+            f"{dataset.num_classes}: measure it on the classes that it was trained for."
+        )

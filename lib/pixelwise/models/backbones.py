@@ -96,7 +96,7 @@ def mobilenet_v2(
         embedded.load(model, "mobilenet_v2_imagenet")
     elif weights is not None:
         raise ValueError(f"weights is {weights!r}: choose 'imagenet' or None.")
-    return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
+    return freeze(model) if is_frozen(freeze_bn, weights) else model
 
 
 def resnet50(
@@ -159,7 +159,7 @@ def resnet50(
         from pixelwise.weights import published
 
         published.load(model, "resnet50", weights, leave_out=("fc.",))
-    return _freeze_bn(model) if _frozen(freeze_bn, weights) else model
+    return freeze(model) if is_frozen(freeze_bn, weights) else model
 
 
 def vgg16(weights=None, output_stride=32, freeze_bn=None, input_shape=None, name="vgg16"):
@@ -225,12 +225,13 @@ def _check_multi_grid(multi_grid, output_stride):
         raise ValueError("A multi-grid needs a dilated layer4: choose the output stride 8 or 16.")
 
 
-def _frozen(freeze_bn, weights):
-    """Whether batch normalisation stays: as asked, or where there is something to keep."""
+def is_frozen(freeze_bn, weights):
+    """Whether batch normalisation stays: as asked, or, with ``None``, where there are weights."""
     return weights is not None if freeze_bn is None else freeze_bn
 
 
-def _freeze_bn(model):
+def freeze(model):
+    """Keeps the batch normalisation of a model as it is, and returns the model."""
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False

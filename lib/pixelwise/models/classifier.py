@@ -6,8 +6,9 @@ network (213,000 parameters), trained by the recipe ``garment_classifier``. Chap
 """
 
 import keras
-import numpy as np
 from keras import layers, ops
+
+from pixelwise import checks
 
 SIDE = 28  # of its pictures, in pixels
 FEATURES = 64
@@ -92,8 +93,6 @@ def _conv(x, filters, name):
 
 def _check(num_classes, shift, dropout):
     for name, value, least in (("num_classes", num_classes, 2), ("shift", shift, 0)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
+        checks.whole(name, value, least)
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is {dropout!r}: give a share of at least 0, below 1.")

@@ -16,6 +16,7 @@ deeplabv3_resnet50 tensor by tensor. The dense CRF of v1 and v2 is in ``crf.py``
 from keras import Input, layers
 
 from pixelwise.models.backbones import backbone as build_backbone
+from pixelwise.models.backbones import is_frozen
 from pixelwise.models.fcn import CheckSize, check_ends
 from pixelwise.models.segmenter import ResizeTo, Segmenter
 from pixelwise.nn.aspp import aspp, check_rates, scaled_rates
@@ -89,7 +90,7 @@ def deeplab(
     _check(variant, backbone, output_stride, features)
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
-    arguments["freeze_bn"] = freeze_bn = weights is not None if freeze_bn is None else freeze_bn
+    arguments["freeze_bn"] = freeze_bn = is_frozen(freeze_bn, weights)
     separable = variant == "v3+" if separable is None else separable
     rates = scaled_rates(RATES[variant] if rates is None else rates, output_stride)
     if multi_grid is not None and backbone != "resnet50":

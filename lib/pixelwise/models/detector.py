@@ -11,7 +11,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from pixelwise import checks
 from pixelwise.models.backbones import backbone as build_backbone
+from pixelwise.models.backbones import is_frozen
 from pixelwise.nn.anchors import RATIOS
 from pixelwise.nn.fpn import feature_pyramid
 from pixelwise.nn.pooling import SpatialPyramidPooling
@@ -90,8 +92,7 @@ def spelled_out(arguments):
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
     weights = None if weights == "random" else weights
-    freeze_bn = weights is not None if freeze_bn is None else freeze_bn
-    return {**arguments, "weights": weights, "freeze_bn": freeze_bn}
+    return {**arguments, "weights": weights, "freeze_bn": is_frozen(freeze_bn, weights)}
 
 
 def shared_parts(
@@ -118,10 +119,10 @@ def shared_parts(
         dict of arguments for ``MaskRCNN``.
     """
     check_num_classes(num_classes)
-    check_whole("channels", channels)
-    check_whole("box_channels", box_channels)
+    checks.whole("channels", channels)
+    checks.whole("box_channels", box_channels)
     if groups is not None:
-        check_whole("groups", groups)
+        checks.whole("groups", groups)
     for name, names in (("levels", levels), ("anchor_levels", anchor_levels)):
         _check_names(name, names)
     _check_names("roi_levels", roi_levels)
@@ -237,12 +238,6 @@ def check_num_classes(num_classes):
         )
 
 
-def check_whole(name, value, least=1):
-    """Raises one sentence if an argument is no whole number from ``least`` on."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
-
-
 def check_pictures(pictures, sizes=None):
     """Returns pictures as a float32 array, and raises one sentence if a detector cannot take them.
 
@@ -258,20 +253,12 @@ def check_pictures(pictures, sizes=None):
             f"The pictures have the shape {pictures.shape}: give one or more, (batch, height, "
             "width, 3); one picture is a batch with image[None]."
         )
-    if pictures.dtype.kind != "f":
-        raise ValueError(
-            f"The pictures have dtype {pictures.dtype}: give float32 in [0, 1], which is "
-            'images.astype("float32") / 255 for eight bits.'
-        )
-    low, high = float(pictures.min()), float(pictures.max())
-    if not -0.01 <= low <= high <= 1.01:  # a little over is left to interpolation
-        raise ValueError(
-            f"The pictures have values from {low:.4g} to {high:.4g}: give float32 in [0, 1] "
-            "(divide eight-bit values by 255), without NaN."
-        )
+    if pictures.dtype.kind not in "fiub":
+        raise ValueError(f"The pictures have dtype {pictures.dtype}: give float32 in [0, 1].")
+    pictures = checks.fractions(pictures)
     if sizes is not None:
         _check_sizes(np.asarray(sizes), pictures.shape)
-    return pictures.astype("float32", copy=False)
+    return pictures
 
 
 def _check_sizes(sizes, shape):
@@ -310,7 +297,7 @@ def _check_settings(settings):
     for field in dataclasses.fields(settings):
         name, value = field.name, getattr(settings, field.name)
         if field.type is int:
-            check_whole(name, value)
+            checks.whole(name, value)
         elif field.type is tuple:
             nested = value if isinstance(value, tuple) else ()
             flat = [n for part in nested for n in (part if isinstance(part, tuple) else (part,))]

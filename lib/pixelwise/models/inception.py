@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from pixelwise.models.backbones import freeze, is_frozen
+
 SIDE = 299
 FEATURES = 2048
 SMALLEST = 75  # pixels: the last map then has one cell
@@ -70,11 +72,7 @@ def inception_v3_fid(weights=None, *, freeze_bn=None, input_shape=(SIDE, SIDE, 3
         from pixelwise.weights import published
 
         published.load(model, "inception_v3_fid", weights, leave_out=("fc.",))
-    frozen = weights is not None if freeze_bn is None else freeze_bn
-    for layer in model.layers:
-        if frozen and isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False
-    return model
+    return freeze(model) if is_frozen(freeze_bn, weights) else model
 
 
 def resize_like_tensorflow1(images, side=SIDE):

@@ -21,7 +21,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from pixelwise.models.detector import SHARED, Settings, check_whole, shared_parts, spelled_out
+from pixelwise import checks
+from pixelwise.models.detector import SHARED, Settings, shared_parts, spelled_out
 from pixelwise.models.mask_rcnn import SMALL, MaskRCNN, mask_head
 from pixelwise.nn import detection_losses as losses
 from pixelwise.nn.roi_pool import roi_max_pool
@@ -185,7 +186,7 @@ def fused(head, count):
 
 
 def _check_options(pooling, masks, pyramid, bins, side):
-    check_whole("box_side", side)
+    checks.whole("box_side", side)
     for name, value, known in (("pooling", pooling, POOLINGS), ("masks", masks, MASKS)):
         if value not in known:
             raise ValueError(f"{name} is {value!r}: choose one of {', '.join(map(repr, known))}.")

@@ -15,13 +15,13 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from pixelwise import checks
 from pixelwise.models.detector import (
     SHARED,
     Finder,
     Untracked,
     check_pictures,
     check_targets,
-    check_whole,
     shared_parts,
     spelled_out,
 )
@@ -447,7 +447,7 @@ def small_mask_rcnn(num_classes, backbone="mobilenet_v2", **options):
 
 def mask_head(num_classes, channels, convolutions, side):
     """Convolutions over what was read of a region, twice its size, and a mask for each class."""
-    check_whole("mask_convolutions", convolutions, 0)
+    checks.whole("mask_convolutions", convolutions, 0)
     x = regions = keras.Input((side, side, channels), name="regions")
     options = {"activation": "relu", "kernel_initializer": "he_normal"}
     for number in range(convolutions):

@@ -24,7 +24,7 @@ import inspect
 
 import keras
 
-from pixelwise.models.backbones import mobilenet_v2, resnet50
+from pixelwise.models.backbones import is_frozen, mobilenet_v2, resnet50
 from pixelwise.models.class_names import COCO_CLASSES, VOC_CLASSES
 from pixelwise.models.deeplab import deeplab, fcn_head
 from pixelwise.models.fcn import CheckSize, check_ends
@@ -72,8 +72,7 @@ def load(name, weights=None, **options):
         raise ValueError(
             f"{name} {error}: zoo.{build.__name__} says which options it has."
         ) from error
-    if options.get("freeze_bn") is None:
-        options["freeze_bn"] = weights is not None
+    options["freeze_bn"] = is_frozen(options.get("freeze_bn"), weights)
     if weights == "coco" and "num_classes" in options:
         known = signature.parameters["num_classes"].default
         if options["num_classes"] != known:
@@ -128,7 +127,7 @@ def fcn_resnet50(
     """
     arguments = dict(locals())
     check_ends(num_classes, input_shape)
-    arguments["freeze_bn"] = freeze_bn = weights is not None if freeze_bn is None else freeze_bn
+    arguments["freeze_bn"] = freeze_bn = is_frozen(freeze_bn, weights)
     features = resnet50(
         weights=weights,
         output_stride=output_stride,

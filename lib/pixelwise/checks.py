@@ -1,0 +1,44 @@
+"""Checks of arguments that data sets, models and measures share, each one sentence long."""
+
+import numbers
+
+
+def whole(name, value, least=1):
+    """Refuses an argument that is no whole number, or less than the least.
+
+    Args:
+        name: of the argument, for the sentence.
+        value: anything.
+        least: whole number.
+
+    Raises:
+        ValueError: if it is refused.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}: give a whole number from {least}.")
+
+
+def fractions(images):
+    """Checks that pictures of any shape are fractions in [0, 1].
+
+    Args:
+        images: NumPy array of one value or more.
+
+    Returns:
+        The pictures, float32.
+
+    Raises:
+        ValueError: if the values are whole numbers, outside [0, 1], or NaN.
+    """
+    if images.dtype.kind in "iub":
+        raise ValueError(
+            f"The pictures have dtype {images.dtype}: give float32 in [0, 1], which is "
+            'images.astype("float32") / 255 for eight bits.'
+        )
+    low, high = float(images.min()), float(images.max())
+    if not -0.01 <= low <= high <= 1.01:  # a little over is left to interpolation
+        raise ValueError(
+            f"The pictures have values from {low:.4g} to {high:.4g}: give float32 in [0, 1] "
+            "(divide eight-bit values by 255), without NaN."
+        )
+    return images.astype("float32", copy=False)
