@@ -1,8 +1,8 @@
 """One derivative on three backends.
 
 Keras has no function for the gradient of a function, so this file, alone in the library, asks
-which backend runs and calls that backend's own. Training needs none of it: ``Model.fit`` does the
-same inside.
+which backend runs and calls that backend's own. Training by ``Model.fit`` needs none of it, unless
+a loss holds a derivative itself, as the penalties of ``gan_losses`` do.
 
 Chapter: The mathematics of pixels.
 """
@@ -26,12 +26,27 @@ def gradient(f, x):
     Raises:
         ValueError: if ``f`` does not return a scalar, or if ``x`` is not floating point.
     """
+    return ops.convert_to_numpy(derivative(f, x))
+
+
+def derivative(f, x):
+    """Returns the same as ``gradient`` as a tensor, from which a loss may be computed.
+
+    It may stand in ``compute_loss``, compiled or not: what is computed from it has a gradient by
+    everything that ``f`` uses, as the weights of a network, and by ``x``.
+
+    Args, Raises: as for ``gradient``. ``f`` must change no variable, so call a network that does by
+        its ``stateless_call``.
+
+    Returns:
+        Tensor of the shape of ``x``.
+    """
     x = ops.convert_to_tensor(x)
     if "float" not in keras.backend.standardize_dtype(x.dtype):
         raise ValueError(
             f"A derivative needs a floating-point input, but got {x.dtype}: cast it to float32."
         )
-    return ops.convert_to_numpy(_BACKENDS[keras.backend.backend()](f, x))
+    return _BACKENDS[keras.backend.backend()](f, x)
 
 
 def _scalar(value):
@@ -61,12 +76,12 @@ def _jax(f, x):
 def _torch(f, x):
     import torch
 
-    point = x.detach().clone().requires_grad_(True)
     with torch.enable_grad():
+        point = x if x.requires_grad else x.detach().clone().requires_grad_(True)
         value = _scalar(ops.convert_to_tensor(f(point)))
         if not value.requires_grad:
             return torch.zeros_like(x)
-        (result,) = torch.autograd.grad(value, point, allow_unused=True)
+        (result,) = torch.autograd.grad(value, point, create_graph=True, allow_unused=True)
     return torch.zeros_like(x) if result is None else result
 
 

@@ -1,0 +1,309 @@
+"""Generative adversarial networks (Goodfellow et al. 2014): two networks that play against another.
+
+    noise -> generator -> pictures that the other player takes for real, if it plays well
+    pictures, real or generated -> discriminator -> one logit each: how real it looks
+
+``GAN`` holds any two such networks, and trains by plain ``compile`` and ``fit``. Both players learn
+in one step from one pass: the discriminator sees real pictures and generated ones through which no
+gradient goes back; the generator is judged by a copy of the discriminator that does not learn. So
+the sum of both losses gives each player its own gradient and no other. ``gan_networks.py`` builds
+the networks of the papers. Chapter 6.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from pixelwise.nn.diffaugment import diffaugment, read_policy
+from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
+
+PENALTIES = (None, "gradient", "r1")
+LARGEST_BATCH = 200  # pictures that ``generate`` makes at a time
+
+
+@keras.saving.register_keras_serializable(package="pixelwise")
+class GAN(keras.Model):
+    """A generator and a discriminator, and the game that they learn by.
+
+    It trains on batches of pictures, float ``(batch, height, width, channels)`` in [0, 1], with
+    their classes, int ``(batch,)``, which a GAN without classes ignores. A picture outside [0, 1],
+    or a class that is none, makes the loss NaN, since a compiled graph cannot raise an error for a
+    value: training stops at that step.
+
+    Called on a batch, it generates as many pictures from new noise (of classes drawn at random) and
+    returns them; ``compute_loss`` lets the discriminator judge both. It reports the players' losses
+    as ``loss_d`` and ``loss_g``, the penalty, weighted, as ``loss_penalty``, and the mean logits of
+    real and generated pictures as ``score_real`` and ``score_fake``. The loss is the sum of the
+    three: it says that all is finite, and not how well the game goes.
+
+    Args:
+        generator: ``keras.Model`` from latents ``(batch, latent)`` to pictures in [0, 1]; with
+            classes, from a list of latents and classes ``(batch,)``.
+        discriminator: ``keras.Model`` from pictures in [0, 1], with classes from a list of pictures
+            and classes, to logits ``(batch, 1)``. Its batch normalisation sees real and generated
+            pictures in batches of their own, as in DCGAN.
+        loss: a key of ``gan_losses.LOSSES``.
+        penalty: ``None``, ``"gradient"`` (as in WGAN-GP) or ``"r1"``; see ``gan_losses``.
+        penalty_weight: its factor, lambda or gamma in the papers; not negative.
+        augment: ``None``, or what DiffAugment does, as ``"colour,translation,cutout"``.
+        num_classes: ``None``, or number of classes that both networks are told.
+        bounds: least and largest value of the data; ``None`` allows all, for data that are no
+            pictures, as points ``(batch, dimensions)``.
+        seed: of the noise, whole number.
+
+    Raises:
+        ValueError: if an argument is not possible or the networks do not fit each other.
+
+    Source: Goodfellow et al. 2014, equation 1 and algorithm 1, with one step of each player at the
+        same time; Mirza and Osindero 2014 (arXiv 1411.1784) for the classes.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        *,
+        loss="non_saturating",
+        penalty=None,
+        penalty_weight=10.0,
+        augment=None,
+        num_classes=None,
+        bounds=(0.0, 1.0),
+        seed=0,
+        name="gan",
+    ):
+        super().__init__(name=name)
+        self.generator, self.discriminator = generator, discriminator
+        self.num_classes = _check_networks(generator, discriminator, num_classes)
+        self.latent = generator.inputs[0].shape[-1]
+        self.players = players(loss)
+        if penalty not in PENALTIES:
+            raise ValueError(f"penalty is {penalty!r}: choose None, 'gradient' or 'r1'.")
+        if isinstance(penalty_weight, bool) or not penalty_weight >= 0:
+            raise ValueError(f"penalty_weight is {penalty_weight!r}: give a number of at least 0.")
+        if augment is not None:
+            read_policy(augment)
+        self.penalty, self.penalty_weight, self.augment = penalty, float(penalty_weight), augment
+        self.bounds = (-np.inf, np.inf) if bounds is None else tuple(bounds)
+        self.arguments = {"loss": loss, "bounds": bounds, "seed": seed}
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        names = ("loss_d", "loss_g", "loss_penalty", "score_real", "score_fake")
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+
+    def call(self, pictures, training=False):
+        """Returns as many generated pictures, in a dict of ``pictures`` and ``classes``."""
+        count = ops.shape(pictures)[0]
+        latents = keras.random.normal((count, self.latent), seed=self.seed_generator)
+        classes = None
+        if self.num_classes:
+            classes = keras.random.randint((count,), 0, self.num_classes, seed=self.seed_generator)
+        made = self.generator(self.told(latents, classes), training=training)
+        return {"pictures": made} if classes is None else {"pictures": made, "classes": classes}
+
+    def told(self, inputs, classes):
+        """Returns what a network is given: the classes beside its inputs, if it is told them."""
+        return [inputs, classes] if self.num_classes else inputs
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the sum of both players' losses and the penalty."""
+        _check_batch(x, y, y_pred["pictures"], self.num_classes)
+        real, fake = ops.cast(x, "float32"), ops.cast(y_pred["pictures"], "float32")
+        classes = ops.cast(y, "int32") if self.num_classes else None
+        valid = _all_within(real, *self.bounds)
+        if self.num_classes:
+            valid = ops.logical_and(valid, _all_within(classes, 0, self.num_classes - 1))
+            classes = ops.clip(classes, 0, self.num_classes - 1)
+        if self.augment:
+            real = diffaugment(real, self.augment, self.seed_generator)
+            fake = diffaugment(fake, self.augment, self.seed_generator)
+        mix = keras.random.uniform(ops.shape(real)[:1], seed=self.seed_generator)
+        parts = self.play(real, fake, classes, y_pred.get("classes"), mix, training)
+        for name, value in parts.items():
+            self.means[name].update_state(value)
+        loss = parts["loss_d"] + parts["loss_g"] + parts["loss_penalty"]
+        return ops.where(valid, loss, float("nan"))
+
+    def play(self, real, fake, classes=None, fake_classes=None, mix=0.5, training=True):
+        """Returns what a round of the game comes to.
+
+        Args:
+            real, fake: float ``(batch, height, width, channels)`` as the discriminator sees them,
+                ``fake`` with its gradient by the generator's weights.
+            classes, fake_classes: int ``(batch,)`` of both, if there are classes.
+            mix: float ``(batch,)`` for ``gradient_penalty``.
+            training: whether the discriminator uses the statistics of the batches.
+
+        Returns:
+            dict of scalars: what the model reports.
+        """
+        told_real = self.told(real, classes)
+        real_logits = self.discriminator(told_real, training=training)
+        told_fake = self.told(ops.stop_gradient(fake), fake_classes)
+        fake_logits = self.discriminator(told_fake, training=training)
+        judged = self.judge(self.told(fake, fake_classes), training, frozen=True)
+
+        def critic(pictures):
+            return self.judge(self.told(pictures, classes), training)
+
+        penalty = 0.0
+        if self.penalty == "gradient":
+            penalty = gradient_penalty(critic, real, ops.stop_gradient(fake), mix)
+        elif self.penalty == "r1":
+            penalty = r1_penalty(critic, real)
+        return {
+            "loss_d": self.players.discriminator(real_logits, fake_logits),
+            "loss_g": self.players.generator(judged),
+            "loss_penalty": ops.convert_to_tensor(self.penalty_weight * penalty, dtype="float32"),
+            "score_real": ops.mean(real_logits),
+            "score_fake": ops.mean(fake_logits),
+        }
+
+    def judge(self, inputs, training, frozen=False):
+        """Asks the discriminator without leaving a trace in its statistics.
+
+        Args:
+            inputs: pictures, or a list of pictures and classes.
+            training: as for ``play``.
+            frozen: ``True`` lets no gradient reach the discriminator's weights, only the pictures.
+
+        Returns:
+            Logits ``(batch, 1)``.
+        """
+        weights = [v.value for v in self.discriminator.trainable_variables]
+        if frozen:
+            weights = [ops.stop_gradient(value) for value in weights]
+        statistics = [v.value for v in self.discriminator.non_trainable_variables]
+        logits, _ = self.discriminator.stateless_call(
+            weights, statistics, inputs, training=training
+        )
+        return logits
+
+    def generate(self, latents, labels=None):
+        """Turns latents into pictures.
+
+        Args:
+            latents: float ``(n, latent)``, from a standard normal distribution.
+            labels: int ``(n,)`` in [0, num_classes), needed if there are classes.
+
+        Returns:
+            NumPy array, float32 ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: if latents or labels do not fit.
+        """
+        latents = np.asarray(latents, "float32")
+        if latents.ndim != 2 or latents.shape[1] != self.latent or not len(latents):
+            raise ValueError(
+                f"The latents have the shape {latents.shape}: give (n, {self.latent}), n at least "
+                "1."
+            )
+        labels = self._checked_labels(labels, len(latents))
+        size = min(LARGEST_BATCH, len(latents))
+        # Batches of one size, the last one filled up, are compiled once.
+        rows = np.arange(-(-len(latents) // size) * size).reshape(-1, size) % len(latents)
+        made = [
+            np.asarray(
+                self.generator.predict_on_batch(
+                    self.told(latents[some], None if labels is None else labels[some])
+                )
+            )
+            for some in rows
+        ]
+        return np.concatenate(made)[: len(latents)].astype("float32")
+
+    def sample(self, n, seed=None, labels=None):
+        """Draws pictures.
+
+        Args:
+            n: how many, a whole number of at least 1.
+            seed: whole number that fixes them, the same latents on every backend; None draws anew.
+            labels: int ``(n,)`` in [0, num_classes); None draws them too, if there are classes.
+
+        Returns:
+            NumPy array, float32 ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: if ``n`` or the labels are not possible.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"n is {n!r}: give a whole number of at least 1.")
+        rng = np.random.default_rng(seed)
+        latents = rng.standard_normal((n, self.latent), "float32")
+        if labels is None and self.num_classes:
+            labels = rng.integers(0, self.num_classes, n)
+        return self.generate(latents, labels)
+
+    def _checked_labels(self, labels, count):
+        if not self.num_classes:
+            if labels is not None:
+                raise ValueError("This GAN knows no classes: leave the labels out.")
+            return None
+        labels = None if labels is None else np.asarray(labels)
+        if labels is None or labels.shape != (count,) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"This GAN needs the class of each of the {count} pictures: give whole numbers of "
+                f"the shape ({count},)."
+            )
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"The labels go from {labels.min()} to {labels.max()}: give classes from 0 to "
+                f"{self.num_classes - 1}."
+            )
+        return labels.astype("int32")
+
+    def get_config(self):
+        networks = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in ("generator", "discriminator")
+        }
+        own = ("penalty", "penalty_weight", "augment", "num_classes", "name")
+        return {**networks, **self.arguments, **{name: getattr(self, name) for name in own}}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("generator", "discriminator")
+        }
+        return cls(**{**config, **networks})
+
+
+def _check_networks(generator, discriminator, num_classes):
+    """Raises one sentence if the networks do not fit; returns the number of classes."""
+    whole = isinstance(num_classes, int | np.integer) and not isinstance(num_classes, bool)
+    if num_classes is not None and (not whole or num_classes < 2):
+        raise ValueError(f"num_classes is {num_classes!r}: give None or a whole number from 2.")
+    wanted = 1 if num_classes is None else 2
+    for what, network in (("generator", generator), ("discriminator", discriminator)):
+        found = len(network.inputs)
+        if found != wanted:
+            raise ValueError(
+                f"num_classes is {num_classes} and the {what} has {found} inputs: give it "
+                f"{'one input' if wanted == 1 else 'the classes as its second input'}, or change "
+                "num_classes."
+            )
+    made, seen = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
+    if made != seen:
+        raise ValueError(
+            f"The generator makes pictures of the shape {made} and the discriminator sees {seen}: "
+            "build both for one size and number of channels."
+        )
+    return num_classes
+
+
+def _check_batch(pictures, classes, made, num_classes):
+    if tuple(pictures.shape[1:]) != tuple(made.shape[1:]):
+        raise ValueError(
+            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
+            f"for {tuple(made.shape[1:])}: load the data set with their size and channels."
+        )
+    if num_classes and (classes is None or len(classes.shape) != 1):
+        raise ValueError(
+            "This GAN learns classes, so each picture needs one: give batches of (pictures, "
+            "labels) with integer labels (batch,)."
+        )
+
+
+def _all_within(values, low, high):
+    return ops.all(ops.logical_and(values >= low, values <= high))

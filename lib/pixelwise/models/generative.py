@@ -1,0 +1,157 @@
+"""What the generative models share: checks of what they are given, and batches of one size.
+
+In a compiled graph a value cannot raise an error: ``batch`` looks at shapes, and ``within`` gives
+a condition that turns the loss to NaN. Elsewhere bad input is one sentence. Chapter: VAE.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+BATCH = 200  # pictures that a network is asked for at a time
+
+
+def in_batches(network, *inputs, size=BATCH):
+    """Asks a network for many examples, in batches of one size, which are compiled once.
+
+    Args:
+        network: ``keras.Model``.
+        *inputs: arrays ``(n, ...)``, or one dict of such arrays.
+        size: examples in a batch; the last is filled up with the first ones.
+
+    Returns:
+        NumPy arrays ``(n, ...)`` in the structure of the network's outputs.
+    """
+    inputs = inputs[0] if len(inputs) == 1 else list(inputs)
+    count = len(keras.tree.flatten(inputs)[0])
+    size = min(size, count)
+    rows = np.arange(-(-count // size) * size).reshape(-1, size) % count
+    made = [
+        network.predict_on_batch(keras.tree.map_structure(lambda array: array[some], inputs))  # noqa: B023
+        for some in rows
+    ]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:count], *made)
+
+
+def numbers(**values):
+    """Refuses values that are no numbers of at least 0, by their names."""
+    for name, value in values.items():
+        real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not real or not value >= 0:
+            raise ValueError(f"{name} is {value!r}: give a number of at least 0.")
+
+
+def whole(least, **values):
+    """Refuses values that are no whole numbers of at least ``least``, by their names."""
+    for name, value in values.items():
+        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not integer or value < least:
+            raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
+
+
+def batch(pictures, classes, shape, num_classes):
+    """Refuses a batch for training whose shapes do not fit.
+
+    Args:
+        pictures: tensor ``(batch, height, width, channels)``.
+        classes: tensor ``(batch,)``, or ``None``.
+        shape: of what the encoder takes, ``(None, height, width, channels)``.
+        num_classes: ``None``, or how many the model is told.
+
+    Raises:
+        ValueError: naming what does not fit.
+    """
+    if tuple(pictures.shape[1:]) != tuple(shape[1:]):
+        raise ValueError(
+            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
+            f"for {tuple(shape[1:])}: load the data set with their size and channels."
+        )
+    if num_classes and (classes is None or len(classes.shape) != 1):
+        raise ValueError(
+            "This model learns classes, so each picture needs one: give batches of (pictures, "
+            "labels) with integer labels (batch,)."
+        )
+
+
+def within(values, low, high):
+    """Returns a scalar, whether all values are in [low, high]; NaN is not."""
+    return ops.all(ops.logical_and(values >= low, values <= high))
+
+
+def pictures(images, shape):
+    """Returns pictures as float32, or says why they are none for this model.
+
+    Args:
+        images: array ``(n, height, width, channels)`` in [0, 1].
+        shape: of what the encoder takes, ``(None, height, width, channels)``.
+
+    Raises:
+        ValueError: if shape or range do not fit.
+    """
+    images = np.asarray(images)
+    if images.ndim != len(shape) or images.shape[1:] != tuple(shape[1:]) or not len(images):
+        raise ValueError(
+            f"The pictures have the shape {images.shape}: give (n, "
+            f"{', '.join(map(str, shape[1:]))}), n at least 1."
+        )
+    if not ((images >= 0) & (images <= 1)).all():
+        raise ValueError(
+            f"The pictures go from {images.min():.4g} to {images.max():.4g}: scale them to [0, 1], "
+            "as by dividing by 255."
+        )
+    return images.astype("float32")
+
+
+def latents(values, width):
+    """Returns latents as float32 ``(n, width)``, or raises one sentence."""
+    values = np.asarray(values, "float32")
+    if values.ndim != 2 or values.shape[1] != width or not len(values):
+        raise ValueError(
+            f"The latents have the shape {values.shape}: give (n, {width}), n at least 1."
+        )
+    return values
+
+
+def labels(values, count, num_classes):
+    """Returns labels as int32 ``(count,)``, ``None`` for a model without classes.
+
+    Args:
+        values: integer array, or ``None``; a model without classes ignores it.
+        count: how many are needed.
+        num_classes: ``None``, or how many classes the model is told.
+
+    Raises:
+        ValueError: if they are missing, or are no classes.
+    """
+    if not num_classes:
+        return None
+    values = None if values is None else np.asarray(values)
+    if values is None or values.shape != (count,) or values.dtype.kind not in "iu":
+        raise ValueError(
+            f"This model needs the class of each of the {count} pictures: give whole numbers of "
+            f"the shape ({count},)."
+        )
+    if values.min() < 0 or values.max() >= num_classes:
+        raise ValueError(
+            f"The labels go from {values.min()} to {values.max()}: give classes from 0 to "
+            f"{num_classes - 1}."
+        )
+    return values.astype("int32")
+
+
+@keras.saving.register_keras_serializable(package="pixelwise")
+class OneHot(keras.layers.Layer):
+    """Turns classes, int ``(batch,)``, into float ``(batch, num_classes)`` of 0 and 1."""
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def call(self, classes):
+        return ops.one_hot(ops.cast(classes, "int32"), self.num_classes, dtype=self.compute_dtype)
+
+    def compute_output_shape(self, shape):
+        return (*shape, self.num_classes)
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}

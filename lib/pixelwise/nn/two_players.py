@@ -1,0 +1,115 @@
+"""Adam for the two players of a GAN, each with a rate of its own.
+
+The discriminator should know the generator as it is now, not as it was: it takes larger steps (two
+time-scale update rule), or more of them. Chapter: GAN.
+"""
+
+import numbers
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="pixelwise")
+class TwoPlayerAdam(keras.optimizers.Adam):
+    """Adam whose steps for the generator have another size, and may be fewer.
+
+    An average of the weights (``use_ema``) is kept for both and used for the generator alone: the
+    discriminator's statistics belong to the weights that it has.
+
+    Args:
+        learning_rate: of the discriminator, float or schedule.
+        generator_factor: the generator's rate divided by the discriminator's, above 0.
+        every: the generator moves in every so many steps, a whole number of at least 1: the
+            critic's steps for one of the generator's. In between it stays, and its moments too.
+        generator: prefix of the names of the generator's layers, or of a model that holds them.
+        beta_1, beta_2: as for Adam. Radford's 0.5 forgets faster than the usual 0.9: a game
+            changes faster than a loss.
+        **options: of ``keras.optimizers.Adam``, but for ``amsgrad``.
+
+    Raises:
+        ValueError: if a number is not possible, or, when the optimizer is built, if the prefix
+            belongs to no layer or to all.
+
+    Source: Heusel et al. 2017, section 2; Arjovsky et al. 2017, algorithm 1 (n_critic).
+    """
+
+    def __init__(
+        self,
+        learning_rate=2e-4,
+        *,
+        generator_factor=1.0,
+        every=1,
+        generator="generator",
+        beta_1=0.5,
+        beta_2=0.999,
+        name="two_player_adam",
+        **options,
+    ):
+        if options.pop("amsgrad", False):
+            raise ValueError("TwoPlayerAdam has no amsgrad: leave it out.")
+        super().__init__(
+            learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, name=name, **options
+        )
+        factor, whole = generator_factor, isinstance(every, int) and not isinstance(every, bool)
+        if not isinstance(factor, numbers.Real) or isinstance(factor, bool) or not factor > 0:
+            raise ValueError(f"generator_factor is {factor!r}: give a number above 0.")
+        if not whole or every < 1:
+            raise ValueError(f"every is {every!r}: give a whole number of at least 1.")
+        self.generator_factor, self.every, self.generator = float(factor), every, generator
+
+    def build(self, variables):
+        super().build(variables)
+        self._generators = [
+            any(part.startswith(self.generator) for part in variable.path.split("/")[:-1])
+            for variable in variables
+        ]
+        if all(self._generators) or not any(self._generators):
+            raise ValueError(
+                f"{'All' if all(self._generators) else 'No'} layers have a name that starts with "
+                f"{self.generator!r}, the first variable being {variables[0].path!r}: name the "
+                "generator's layers so, or their model, and no others."
+            )
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        if not self._generators[index]:
+            super().update_step(gradient, variable, learning_rate)
+        elif self.every == 1:
+            super().update_step(gradient, variable, learning_rate * self.generator_factor)
+        else:
+            self._rare_step(gradient, variable, learning_rate * self.generator_factor, index)
+
+    def _rare_step(self, gradient, variable, learning_rate, index):
+        """One step of Adam in every so many, by factors that are 0 in the others."""
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        gradient = ops.cast(gradient, dtype)
+        number = self.iterations + 1
+        turn = ops.cast(ops.equal(number % self.every, 0), dtype)
+        count = ops.cast((number - 1) // self.every + 1, dtype)  # of the generator's own steps
+        m, v = self._momentums[index], self._velocities[index]
+        self.assign_add(m, turn * (1 - self.beta_1) * (gradient - m))
+        self.assign_add(v, turn * (1 - self.beta_2) * (ops.square(gradient) - v))
+        size = turn * ops.cast(learning_rate, dtype) * ops.sqrt(1 - self.beta_2**count)
+        size = size / (1 - self.beta_1**count)
+        self.assign_sub(variable, size * m / (ops.sqrt(v) + self.epsilon))
+
+    def finalize_variable_values(self, var_list):
+        """Gives the generator's variables, among all, the averages of their values."""
+        if not self.use_ema:
+            return
+        var_list = list(var_list)
+        kept = [
+            None if generator else ops.copy(ops.convert_to_tensor(variable))
+            for variable, generator in zip(var_list, self._generators, strict=True)
+        ]
+        super().finalize_variable_values(var_list)
+        for variable, value in zip(var_list, kept, strict=True):
+            if value is not None:
+                variable.assign(value)
+
+    def get_config(self):
+        own = ("generator_factor", "every", "generator")
+        config = {**super().get_config(), **{name: getattr(self, name) for name in own}}
+        config.pop("amsgrad")
+        return config
