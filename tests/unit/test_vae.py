@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pixelwise import data, training
+from pixelwise import data, training, weights
 from pixelwise.metrics import likelihood as measure
 from pixelwise.models import generative
 from pixelwise.models.vae import VAE
@@ -288,3 +288,18 @@ def test_batches_that_do_not_fit_are_one_sentence(sentence, batch, said):
     with pytest.raises(ValueError) as caught:
         model.compute_loss(x, labels, {})
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize("network", ["convolutional", "dense", "quantised"])
+def test_the_file_of_its_weights_holds_encoder_and_decoder(network, tmp_path):
+    def make():
+        if network == "quantised":
+            return vqvae(codes=5, code_width=2, width=2, prior_width=4, prior_blocks=1)
+        return vae(network, latent=3, width=2, num_classes=10)
+
+    first, second = make(), make()
+    weights.save(first, tmp_path / "weights.npz", half=False)
+    weights.load(second, tmp_path / "weights.npz")
+    for ours, theirs in zip(first.weights, second.weights, strict=True):
+        if "seed_generator" not in ours.path:
+            np.testing.assert_array_equal(array(ours), array(theirs))

@@ -121,6 +121,21 @@ class Generation(keras.utils.PyDataset):
         x = framed(np.stack(pictures), self.size).astype("float32") / 255
         return (x if self.colour else x[..., None]), self.labels[rows]
 
+    def grey(self):
+        """Returns the same pictures in the same order, with the grey values they came with."""
+        return Generation(
+            self.split,
+            self.images,
+            self.labels,
+            self.classes,
+            size=self.size,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            colour=self.colour,
+            background=self.background,
+            num_batches=self._num_batches,
+        )
+
     def _row(self, position):
         """Returns the number of the picture at a position: in a new order for each pass."""
         if self.split != "train":

@@ -6,12 +6,14 @@ be compared. Chapter: VAE.
 
 import numpy as np
 
+from pixelwise.checks import whole
+from pixelwise.metrics import generation
 from pixelwise.nn.divergences import mean_and_error
 
 ACTIVE = 0.01  # variance of its mean over the pictures above which a latent dimension is in use
 
 
-def evaluate(model, dataset, samples=100, pictures=1000, seed=0):
+def evaluate(model, dataset, samples=100, pictures=1000, seed=0, extractors=()):
     """Measures the bound of a model's log-likelihood on a data set.
 
     Args:
@@ -21,6 +23,8 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0):
         samples: k of the importance-weighted bound; 0 leaves it out.
         pictures: that bound is measured on so many of the first pictures, or all there are.
         seed: of the latents drawn.
+        extractors: as for ``generation.evaluate``: by whose features the model's samples, which
+            are mean pictures, are compared with the grey pictures of the data set. None if empty.
 
     Returns:
         dict of floats. ``elbo``, the mean bound over all pictures with one draw of their latents,
@@ -28,7 +32,8 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0):
         nats a picture; ``bits_per_dimension`` of it. ``bound`` and ``bound_error``, with
         ``bound_samples`` and ``bound_pictures``, the importance-weighted bound. ``active_units``,
         the latent dimensions in use, of ``latents``. For a ``VQVAE``, ``codes_used`` and
-        ``code_perplexity`` in their place. ``pictures``.
+        ``code_perplexity`` in their place. ``pictures``. With ``extractors``, what
+        ``generation.evaluate`` returns too.
 
         The standard errors are those of a mean over pictures: how much another test set of the
         same size might differ.
@@ -38,9 +43,8 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0):
 
     Source: Burda, Grosse, Salakhutdinov 2016, section 5 (the bound; active units with 0.01).
     """
-    for name, value, least in (("samples", samples, 0), ("pictures", pictures, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
+    whole("samples", samples, 0)
+    whole("pictures", pictures, 1)
     terms, said, bounds, dimensions, measured = [], [], [], 0, 0
     quantised = hasattr(model, "codebook")
     if not dataset.num_batches or dataset.num_batches < 0:
@@ -73,7 +77,10 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0):
         found |= {"bound_samples": float(samples), "bound_pictures": float(measured)}
     said = np.concatenate(said)
     found |= _codes(said, model.codebook.codes) if quantised else _units(said)
-    return found | {"pictures": float(len(kl))}
+    found["pictures"] = float(len(kl))
+    if extractors:
+        found |= generation.evaluate(model, dataset.grey(), extractors=extractors, seed=seed)
+    return found
 
 
 def active_units(means, least=ACTIVE):

@@ -106,16 +106,19 @@ def vqvae(
     generative.whole(1, width=width, prior_width=prior_width, prior_blocks=prior_blocks)
     codebook = Codebook(codes, code_width, name="codebook")
     pictures = keras.Input((size, size, channels), name="pictures")
-    x = layers.Conv2D(2 * width, 3, padding="same", name="hidden", **SILU)(_down(pictures, width))
-    vectors = layers.Conv2D(code_width, 1, name="vectors")(x)
+    x = layers.Conv2D(2 * width, 3, padding="same", name=_e("hidden"), **SILU)(
+        _down(pictures, width)
+    )
+    vectors = layers.Conv2D(code_width, 1, name=_e("vectors"))(x)
     encoder = keras.Model(pictures, vectors, name="encoder")
     seen = keras.Input(vectors.shape[1:], name="codes")
     halvings = _halvings(size)
-    x = layers.Conv2D(width * 2 ** (halvings - 1), 3, padding="same", name="hidden", **SILU)(seen)
+    filters = width * 2 ** (halvings - 1)
+    x = layers.Conv2D(filters, 3, padding="same", name=_d("hidden"), **SILU)(seen)
     x = _up(x, width, halvings)
     maps = channels * likelihood.parameters
     decoder = keras.Model(
-        seen, layers.Conv2D(maps, 3, padding="same", name="parameters")(x), name="decoder"
+        seen, layers.Conv2D(maps, 3, padding="same", name=_d("parameters"))(x), name="decoder"
     )
     prior = code_prior(codes, vectors.shape[1:3], prior_width, prior_blocks, num_classes)
     return VQVAE(
@@ -145,9 +148,9 @@ def dense_encoder(shape, latent, width=200, hidden=2):
         50 are the defaults and the latents.
     """
     pictures = keras.Input(shape, name="pictures")
-    x = layers.Flatten(name="flatten")(pictures)
+    x = layers.Flatten(name=_e("flatten"))(pictures)
     for number in range(hidden):
-        x = layers.Dense(width, "tanh", name=f"hidden{number}")(x)
+        x = layers.Dense(width, "tanh", name=_e(f"hidden{number}"))(x)
     return keras.Model(pictures, _mean_and_log_variance(x, latent), name="encoder")
 
 
@@ -164,9 +167,9 @@ def dense_decoder(shape, latent, width=200, num_classes=None, hidden=2):
     """
     inputs, x = _decoder_inputs(latent, num_classes)
     for number in range(hidden):
-        x = layers.Dense(width, "tanh", name=f"hidden{number}")(x)
-    x = layers.Dense(int(np.prod(shape)), name="parameters")(x)
-    return keras.Model(inputs, layers.Reshape(shape, name="pictures")(x), name="decoder")
+        x = layers.Dense(width, "tanh", name=_d(f"hidden{number}"))(x)
+    x = layers.Dense(int(np.prod(shape)), name=_d("parameters"))(x)
+    return keras.Model(inputs, layers.Reshape(shape, name=_d("pictures"))(x), name="decoder")
 
 
 def convolutional_encoder(shape, latent, width=32):
@@ -181,8 +184,8 @@ def convolutional_encoder(shape, latent, width=32):
         ``keras.Model`` from pictures in [0, 1] to mean and log-variance, two ``(batch, latent)``.
     """
     pictures = keras.Input(shape, name="pictures")
-    x = layers.Flatten(name="flatten")(_down(pictures, width))
-    x = layers.Dense(8 * width, name="hidden", **SILU)(x)
+    x = layers.Flatten(name=_e("flatten"))(_down(pictures, width))
+    x = layers.Dense(8 * width, name=_e("hidden"), **SILU)(x)
     return keras.Model(pictures, _mean_and_log_variance(x, latent), name="encoder")
 
 
@@ -198,13 +201,13 @@ def convolutional_decoder(shape, latent, width=32, num_classes=None):
         ``keras.Model`` from latents, or a list of latents and classes, to parameters.
     """
     inputs, x = _decoder_inputs(latent, num_classes)
-    x = layers.Dense(8 * width, name="hidden", **SILU)(x)
+    x = layers.Dense(8 * width, name=_d("hidden"), **SILU)(x)
     halvings = _halvings(shape[0])
     side, maps = shape[0] // 2**halvings, width * 2 ** (halvings - 1)
-    x = layers.Dense(side * side * maps, name="start", **SILU)(x)
-    x = layers.Reshape((side, side, maps), name="map")(x)
+    x = layers.Dense(side * side * maps, name=_d("start"), **SILU)(x)
+    x = layers.Reshape((side, side, maps), name=_d("map"))(x)
     x = _up(x, width, halvings)
-    x = layers.Conv2D(shape[-1], 3, padding="same", name="parameters")(x)
+    x = layers.Conv2D(shape[-1], 3, padding="same", name=_d("parameters"))(x)
     return keras.Model(inputs, x, name="decoder")
 
 
@@ -242,7 +245,8 @@ def code_prior(codes, map_shape, width=64, blocks=4, num_classes=None):
 def _down(x, width):
     """Halves a map until it is small, with twice the channels each time."""
     for number in range(_halvings(x.shape[1])):
-        x = layers.Conv2D(width * 2**number, 4, 2, padding="same", name=f"down{number}", **SILU)(x)
+        filters = width * 2**number
+        x = layers.Conv2D(filters, 4, 2, padding="same", name=_e(f"down{number}"), **SILU)(x)
     return x
 
 
@@ -254,14 +258,14 @@ def _up(x, width, halvings):
     """
     for number in reversed(range(halvings)):
         maps = width * 2 ** max(0, number - 1)
-        x = layers.Conv2DTranspose(maps, 4, 2, padding="same", name=f"up{number}", **SILU)(x)
+        x = layers.Conv2DTranspose(maps, 4, 2, padding="same", name=_d(f"up{number}"), **SILU)(x)
     return x
 
 
 def _mean_and_log_variance(x, latent):
     """The last layers of an encoder; the variance starts at 1, the prior's."""
-    log_variance = layers.Dense(latent, kernel_initializer="zeros", name="log_variance")
-    return [layers.Dense(latent, name="mean")(x), log_variance(x)]
+    log_variance = layers.Dense(latent, kernel_initializer="zeros", name=_e("log_variance"))
+    return [layers.Dense(latent, name=_e("mean"))(x), log_variance(x)]
 
 
 def _decoder_inputs(latent, num_classes):
@@ -270,8 +274,18 @@ def _decoder_inputs(latent, num_classes):
     if num_classes is None:
         return latents, latents
     classes = keras.Input((), dtype="int32", name="classes")
-    one_hot = generative.OneHot(num_classes, name="one_hot")(classes)
-    return [latents, classes], layers.Concatenate(name="told")([latents, one_hot])
+    one_hot = generative.OneHot(num_classes, name=_d("one_hot"))(classes)
+    return [latents, classes], layers.Concatenate(name=_d("told"))([latents, one_hot])
+
+
+def _e(name):
+    """The name of a layer of the encoder; those of one model must differ for its weights' file."""
+    return f"encoder-{name}"
+
+
+def _d(name):
+    """The name of a layer of the decoder."""
+    return f"decoder-{name}"
 
 
 def _check_pictures(size, channels):
