@@ -17,7 +17,10 @@ os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
 
+from pixelwise.allocator import keep_freed_memory  # noqa: E402
+
 matplotlib.use("Agg")  # tests open no windows
+keep_freed_memory()
 
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::")
 

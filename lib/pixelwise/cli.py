@@ -78,9 +78,9 @@ def _parser():
     evaluate.set_defaults(command=_evaluate)
 
     bench = commands.add_parser("bench", help="time our networks beside others' on this machine")
-    bench.add_argument("suite", metavar="SUITE", help="segmentation or detection")
+    bench.add_argument("suite", metavar="SUITE", help="segmentation, detection or generation")
     bench.add_argument("--size", type=int, help="side of the picture; default: the suite's")
-    bench.add_argument("--runs", type=int, default=5, help="timed calls of each; default: 5")
+    bench.add_argument("--runs", type=int, help="timed calls of each; default: the suite's")
     bench.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="default: all")
     bench.add_argument(
         "--backends", nargs="+", default=(), metavar="BACKEND", help="of Keras; default: all"

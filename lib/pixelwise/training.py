@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from pixelwise import callbacks, data, loop, paths, recipe, record, results, runstate, weights
+from pixelwise.allocator import keep_freed_memory
 from pixelwise.batches import ArrayBatches, View, dataset
 
 __all__ = ["ArrayBatches", "History", "TrainingDiverged", "fit", "train"]
@@ -101,6 +102,7 @@ def fit(
     Chapter: 02_fcn.
     """
     _check(model, steps, validate, validate_every, ema, save_every)
+    keep_freed_memory()
     data = dataset(data)
     _average_weights(model, ema, steps)
     _build(model, data)

@@ -125,6 +125,16 @@ def test_static_pixels_are_drawn_once_and_dynamic_ones_anew():
     assert error.max() < 5 and np.array_equal(draws.mean(0)[grey == 0], grey[grey == 0])
 
 
+def test_the_grey_pictures_behind_the_binarised_ones():
+    options = {"size": 32, "batch_size": 6, "seed": 4, "examples": 10, "num_batches": 2}
+    grey = data.load("garments", "train", **options)
+    again = data.load("garments", "train", binarise="dynamic", **options).grey()
+    assert again.num_batches == 2 and again.binarise is None
+    for number in range(2):
+        for one, other in zip(grey[number], again[number], strict=True):
+            assert np.array_equal(one, other)
+
+
 def test_colour_is_a_tint_of_the_garment_on_its_ground():
     black = garments("test", colour=True, batch_size=32)[0][0]
     photograph = garments("test", colour=True, background="photographs", batch_size=32)[0][0]

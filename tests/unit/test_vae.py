@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 from pixelwise import data, training, weights
+from pixelwise.metrics import generation
 from pixelwise.metrics import likelihood as measure
 from pixelwise.models import generative
 from pixelwise.models.vae import VAE
@@ -172,8 +173,12 @@ def test_the_bound_and_its_terms_are_measured(trained):
     x, labels = test[0]
     one, many = (trained.bound(x, k, labels=labels).mean() for k in (1, 300))
     assert many > one
-    again = measure.evaluate(trained, test, samples=0)
+    grey = data.load("garments", "test", batch_size=20, examples=50)
+    with pytest.warns(generation.FewSamples):  # than features
+        again = measure.evaluate(trained, test, samples=0, extractors=("garments",))
+        alone = generation.evaluate(trained, grey, extractors=("garments",))
     assert "bound" not in again and again["elbo"] == found["elbo"]
+    assert {name: again[name] for name in alone} == alone
 
 
 def test_active_units_by_hand():

@@ -16,8 +16,7 @@ each fed with what the one before returned, as NumPy arrays. torchvision's stand
 import numpy as np
 
 from pixelwise.bench import exported
-from pixelwise.bench.detection import SEED
-from pixelwise.bench.segmentation import compile_with, random_weights
+from pixelwise.bench.building import SEED, compile_with, random_weights
 
 CLASSES = 91
 DETECTIONS = 100

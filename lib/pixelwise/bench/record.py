@@ -19,15 +19,16 @@ PACKAGES = (
     "openvino",
     "keras-cv",
 )
-_OFTEN_EMPTY = ("pictures", "parts_ms", "parts_ratio")  # left out where there is nothing
+_OFTEN_EMPTY = ("pictures", "parts_ms", "parts_ratio", "ratios")  # left out where there is nothing
 
 
 def write(found):
     """Writes ``results/bench_SUITE.json``.
 
     Its figures are read as ``test.NETWORK.ENGINE.median_ms``, ``...ratio``, ``...peak_mib``,
-    ``...parts_ms.PART`` and so on; ``test.slowest_ratio`` is the largest of the networks' best
-    ratios to their yardsticks.
+    ``...parts_ms.PART`` and so on; where a network has a yardstick on each backend, its ratio is to
+    that of its own, and ``...ratios.YARDSTICK`` to each. ``test.slowest_ratio`` is the largest of
+    the best ratios to every yardstick.
 
     Args:
         found: what ``runner.run`` returned.
@@ -71,7 +72,7 @@ def write(found):
 def figures(rows):
     """Returns the figures of the rows as the record keeps them, by network and engine."""
     best = table.fastest(rows)
-    against = [table.ratios(row, rows)[0] for row in best.values()]
+    against = table.best_ratios(rows)
     test = {} if None in against else {"slowest_ratio": round(max(against), 4)}
     for row in rows:
         kept = {k: v for k, v in row.items() if k not in ("network", "engine", "role", "backend")}
@@ -80,6 +81,7 @@ def figures(rows):
             if row.get("pictures"):
                 kept["pictures_a_second"] = table.pictures_a_second(row)
             kept["parts_ratio"] = table.part_ratios(row, rows)
+            kept["ratios"] = table.beside(row, rows)
         kept = {k: v for k, v in kept.items() if v or k not in _OFTEN_EMPTY}
         kept = {k: v if k == "gap" else _rounded(v) for k, v in kept.items()}
         test.setdefault(row["network"], {})[row["engine"]] = kept

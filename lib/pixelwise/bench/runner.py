@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pixelwise.bench import SUITES, case, table
+from pixelwise.bench import SUITES, building, case, table
 from pixelwise.results import nearest
 
 _SHOWN = ("network", "engine", "backend", "role", "note", "pictures")  # of a case, in its row
@@ -17,13 +17,13 @@ LIMIT = 1800  # seconds after which a case is given up
 LIBRARY = Path(__file__).resolve().parents[2]
 
 
-def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=print):
+def run(name, *, size=None, runs=None, only=(), backends=(), threads=None, say=print):
     """Runs a suite and prints its table row by row.
 
     Args:
         name: a key of ``SUITES``.
         size: side of the picture; ``None`` takes the suite's.
-        runs: calls that are timed of each case, from 1.
+        runs: calls that are timed of each case, from 1; ``None`` takes the suite's.
         only: names of networks; empty runs all.
         backends: backends of Keras; empty runs all that are installed. Cases that others are
             divided by always run.
@@ -43,6 +43,7 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
         raise ValueError(f"There is no benchmark {name!r}: there are {', '.join(SUITES)}.")
     suite = importlib.import_module(SUITES[name])
     size = suite.SIZE if size is None else size
+    runs = suite.RUNS if runs is None else runs
     threads = _processors() if threads is None else threads
     _check(size, suite.SMALLEST, runs, threads)
     cases = _chosen(suite.cases(), only, backends)
@@ -71,7 +72,7 @@ def run(name, *, size=None, runs=5, only=(), backends=(), threads=None, say=prin
         "suite": name,
         "command": f"pixelwise bench {name} --size {size} --runs {runs} --threads {threads}",
         "title": suite.TITLE,
-        "seed": suite.SEED,
+        "seed": building.SEED,
         "size": size,
         "runs": runs,
         "threads": threads,

@@ -9,18 +9,17 @@ Each builder returns a function that gives the picture to the network and return
 array ``(1, size, size, 21)``. Ours is ``predict_on_batch``, what a user would call.
 """
 
-import zlib
-
 import numpy as np
 
 from pixelwise.bench import exported
+from pixelwise.bench.building import SEED, compile_with, random_weights
 from pixelwise.bench.case import OTHERS, YARDSTICK, Case
 
 TITLE = "one picture, 21 classes"
 SIZE = 520  # what torchvision's checkpoints were measured at
 SMALLEST = 32
 TOLERANCE = 1e-3
-SEED = 0
+RUNS = 5
 CLASSES = 21
 HERE = "pixelwise.bench.segmentation"
 
@@ -109,30 +108,6 @@ def picture(size):
     return np.random.default_rng(SEED).random((1, size, size, 3), dtype="float32")
 
 
-def random_weights(shapes):
-    """Returns seeded random tensors that keep the activations of a deep network in bounds.
-
-    Args:
-        shapes: dict of shapes by PyTorch's names, in PyTorch's layout. A tensor depends on its name
-            and shape only, so that two libraries give a network the same weights.
-
-    Returns:
-        dict of float32 arrays.
-    """
-    state = {}
-    for name, shape in shapes.items():
-        rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
-        if len(shape) > 1:
-            value = rng.standard_normal(shape, "float32") * np.sqrt(2 / np.prod(shape[1:]))
-        elif name.endswith("running_var"):
-            value = rng.uniform(0.5, 2, shape)
-        else:
-            centre = 1 if name.endswith("weight") else 0
-            value = centre + rng.uniform(-0.3, 0.3, shape)
-        state[name] = value.astype("float32")
-    return state
-
-
 def ours(network, size, threads, jit=False, fold=False):
     """Builds one of our networks for the backend in use.
 
@@ -167,17 +142,6 @@ def _prediction(model, pictures, jit):
     """The call that is timed: a picture in, logits out, through Keras' own predict function."""
     compile_with(model, jit)
     return lambda: model.predict_on_batch(pictures)
-
-
-def compile_with(model, jit):
-    """Tells a model whether to be compiled with XLA; raises a sentence if it cannot be."""
-    import keras
-
-    model.jit_compile = jit
-    if model.jit_compile != jit:
-        raise ValueError(
-            f"Keras does not compile it on {keras.backend.backend()}: one of its layers forbids it"
-        )
 
 
 def openvino(network, size, threads, exporter):

@@ -16,7 +16,7 @@ def head(network, title, size, threads, runs):
 
 
 def line(row, rows):
-    """Returns the row of a case, and one for each of its parts.
+    """Returns the row of a case, and one for each of its parts and of several yardsticks.
 
     Args:
         row: what ``runner.run`` knows of the case.
@@ -42,27 +42,35 @@ def line(row, rows):
     lines = [f"  {row['engine']:24}{text}{note}"]
     for name, ratio in part_ratios(row, rows).items():
         time = f"{row['parts_ms'][name]:.1f}"
-        columns = zip((time, "", _ratio(ratio)), _WIDTHS, strict=False)
-        lines.append(f"    {name:22}" + "".join(f"{text:>{width}}" for text, width in columns))
+        lines.append(_below(name, time, ratio))
+    if row["role"] != YARDSTICK:
+        lines += [_below(f"to {name}", "", ratio) for name, ratio in beside(row, rows).items()]
     return "\n".join(lines)
+
+
+def _below(name, time, ratio):
+    """A line below the row of a case."""
+    columns = zip((time, "", _ratio(ratio)), _WIDTHS, strict=False)
+    return f"    {name:22}" + "".join(f"{text:>{width}}" for text, width in columns)
 
 
 def foot(rows, tolerance):
     """Returns the lines below the table: what the columns mean, and the fastest of each network."""
     lines = [
         "",
-        "ratio: to the first row of the network. CPU: what all threads together computed. peak:",
-        "the largest memory that the process held, with its libraries and while it was built;",
-        "before: what it held before the network was built. gap: the largest difference from the",
-        f"first answer, relative to its largest value; above {tolerance} nothing is timed. Each",
-        "case ran in a process of its own, without an accelerator.",
+        "ratio: to the first row of the network, or to the plain loop on the same backend. CPU:",
+        "what all threads together computed. peak: the largest memory that the process held, with",
+        "its libraries and while it was built; before: what it held before the network was built.",
+        "gap: the largest difference from the first answer, relative to its largest value; above",
+        f"{tolerance} nothing is timed. Each case ran in a process of its own, without an",
+        "accelerator.",
     ]
     for network, row in fastest(rows).items():
         time, _ = ratios(row, rows)
-        beside = (
+        share = (
             "" if time is None else f", {time:.2f} of the time of {_yardstick(row, rows)['engine']}"
         )
-        lines.append(f"{network}: fastest with {row['engine']}, {row['median_ms']:.0f} ms{beside}")
+        lines.append(f"{network}: fastest with {row['engine']}, {row['median_ms']:.0f} ms{share}")
     return "\n".join(lines)
 
 
@@ -76,9 +84,9 @@ def ratios(row, rows):
 
 def part_ratios(row, rows):
     """Returns the times of a case's parts divided by those of its yardstick, or None, by name."""
-    beside = (_yardstick(row, rows) or {}).get("parts_ms", {})
+    others = (_yardstick(row, rows) or {}).get("parts_ms", {})
     return {
-        name: time / beside[name] if name in beside else None
+        name: time / others[name] if name in others else None
         for name, time in row.get("parts_ms", {}).items()
     }
 
@@ -99,12 +107,50 @@ def fastest(rows):
     return best
 
 
+def beside(row, rows):
+    """Returns the times of a case divided by those of each yardstick, by its engine.
+
+    A dict; empty where its network has one yardstick only, so that ``ratios`` says all.
+    """
+    others = _yardsticks(row, rows)
+    if len(others) < 2:
+        return {}
+    return {
+        other["engine"]: row["median_ms"] / other["median_ms"]
+        for other in others
+        if "error" not in other
+    }
+
+
+def best_ratios(rows):
+    """Returns the smallest ratio that ours have to each yardstick, for the record's worst.
+
+    A list, with None for a network of ours without a measured yardstick.
+    """
+    best = {}
+    for row in rows:
+        if row["role"] == OURS and "error" not in row:
+            time, other = ratios(row, rows)[0], _yardstick(row, rows)
+            key = row["network"], other and other["engine"]
+            best[key] = time if best.get(key) is None else min(time, best[key])
+    return list(best.values())
+
+
+def _yardsticks(row, rows):
+    return [
+        other for other in rows if other["network"] == row["network"] and other["role"] == YARDSTICK
+    ]
+
+
 def _yardstick(row, rows):
-    """The measured row that a row is divided by, or None."""
-    for other in rows:
-        if other["network"] == row["network"] and other["role"] == YARDSTICK:
-            return None if "error" in other else other
-    return None
+    """The measured row that a row is divided by, or None.
+
+    It is the network's only yardstick, or of several that on the same backend.
+    """
+    others = _yardsticks(row, rows)
+    if len(others) > 1:
+        others = [other for other in others if other["backend"] == row["backend"]]
+    return None if not others or "error" in others[0] else others[0]
 
 
 def _ratio(value):

@@ -4,12 +4,10 @@ Each call is one step on the same batch and returns the losses: of torchvision's
 of ours the means of all steps so far.
 """
 
-import zlib
-
 import numpy as np
 
-from pixelwise.bench.detection import BATCH, SEED
-from pixelwise.bench.segmentation import compile_with
+from pixelwise.bench.building import SEED, compile_with, kernel
+from pixelwise.bench.detection import BATCH
 
 CLASSES = 6
 OBJECTS = 4  # on each picture
@@ -75,9 +73,7 @@ def seeded():
     for part in (model.backbone, model.rpn, model.box_head, model.mask_head):
         for variable in part.trainable_variables:
             if len(variable.shape) > 1 and id(variable) not in body:
-                rng = np.random.default_rng([SEED, zlib.crc32(variable.path.encode())])
-                spread = np.prod(variable.shape[:-1]) ** -0.5
-                variable.assign(rng.standard_normal(variable.shape, "float32") * spread)
+                variable.assign(kernel(variable.path, variable.shape))
     return model
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from pixelwise.allocator import keep_freed_memory
+
 
 class WrongAnswer(ValueError):
     """A case computes something else than the others of its network."""
@@ -26,6 +28,7 @@ class WrongAnswer(ValueError):
 def main(job_file, result_file):
     """Reads a job, measures, and writes the result or the reason why there is none."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    keep_freed_memory()  # as ``training.fit`` does, for others' cases too
     try:
         result = measure(**job)
     except WrongAnswer as error:

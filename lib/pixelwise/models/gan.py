@@ -94,7 +94,7 @@ class GAN(keras.Model):
     def call(self, pictures, training=False):
         """Returns as many generated pictures, in a dict of ``pictures`` and ``classes``."""
         count = ops.shape(pictures)[0]
-        latents = keras.random.normal((count, self.latent), seed=self.seed_generator)
+        latents = self._noise((count, self.latent))
         classes = None
         if self.num_classes:
             classes = keras.random.randint((count,), 0, self.num_classes, seed=self.seed_generator)
@@ -233,6 +233,9 @@ class GAN(keras.Model):
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
         return self.generate(latents, labels)
+
+    def _noise(self, shape):
+        return keras.random.normal(shape, seed=self.seed_generator)
 
     def _checked_labels(self, labels, count):
         if not self.num_classes:

@@ -122,13 +122,16 @@ class VAE(keras.Model):
             valid = ops.logical_and(valid, generative.within(y, 0, self.num_classes - 1))
             y = ops.clip(y, 0, self.num_classes - 1)
         shape = (self.importance_samples, *ops.shape(y_pred["mean"]))
-        noise = keras.random.normal(shape, seed=self.seed_generator)
+        noise = self._noise(shape)
         weight = self.kl_weight()
         if training:
             self.steps_done.assign_add(1.0)
         loss, parts = self.objective(x, y, y_pred, noise, weight, training)
         self.report(parts, math.prod(x.shape[1:]))
         return ops.where(valid, loss, float("nan"))
+
+    def _noise(self, shape):
+        return keras.random.normal(shape, seed=self.seed_generator)
 
     def kl_weight(self):
         """Returns the weight of the KL divergence at this step: beta, or less while it grows."""
