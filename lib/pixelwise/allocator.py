@@ -11,8 +11,8 @@ import ctypes
 import functools
 import sys
 
-# Of malloc.h, with the value for each. Blocks beyond the largest threshold that glibc takes, 32 MiB,
-# are still fetched one by one.
+# Of malloc.h, with the value for each. Larger blocks than 32 MiB, the largest threshold that glibc
+# takes, are still fetched one by one.
 SETTINGS = {
     -1: 2**31 - 1,  # M_TRIM_THRESHOLD: free memory at the top from which some is handed back
     -2: 2**28,  # M_TOP_PAD: fetched and kept in addition
