@@ -55,6 +55,26 @@ TABLE = {
         "test_batches": {"smoke": 1, "quick": 10, "full": 50},  # of 8 test scenes
         "mistake_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },
+    "06_gan": {
+        "steps": {"smoke": 5, "quick": 900, "full": 5000},
+        "width": {"smoke": 8, "quick": 32, "full": 32},
+        "classes": {"smoke": None, "quick": None, "full": 10},  # told to both players
+        "rate": {"smoke": 1e-3, "quick": 1e-3, "full": 5e-4},
+        "average": {"smoke": None, "quick": None, "full": 0.999},
+        "pictures": {"smoke": 200, "quick": 2000, "full": 2000},  # of the test set
+        "toy_steps": {"smoke": 60, "quick": 1500, "full": 1500},
+        "winning_steps": {"smoke": 10, "quick": 100, "full": 100},
+    },
+    "07_vae": {
+        "batch_size": {"smoke": 16, "quick": 64, "full": 64},
+        "steps": {"smoke": 6, "quick": 900, "full": 4000},
+        "dense_steps": {"smoke": 3, "quick": 300, "full": 3000},
+        "test_batches": {"smoke": 1, "quick": 10, "full": 10},  # of 200 test pictures
+        "samples": {"smoke": 100, "quick": 500, "full": 2000},  # drawn, and real ones beside them
+        "bound_pictures": {"smoke": 3, "quick": 16, "full": 200},  # test pictures
+        "bound_samples": {"smoke": 20, "quick": 500, "full": 5000},
+        "search_steps": {"smoke": 3, "quick": 100, "full": 300},
+    },
 }
 
 # chapter -> its headline figure: what it is called, the floor that a run must reach in each budget
@@ -96,6 +116,18 @@ HEADLINES = {
         "better": "higher",
         "floor": {"smoke": None, "quick": 0.20, "full": 0.70},
         "recorded": "instance_segnet_wardrobe test.mask_ap50",
+    },
+    "06_gan": {
+        "name": "classes covered",
+        "better": "higher",
+        "floor": {"smoke": None, "quick": 8, "full": 9},
+        "recorded": "dcgan_garments test.classes",
+    },
+    "07_vae": {
+        "name": "test ELBO",
+        "better": "higher",
+        "floor": {"smoke": None, "quick": -253.5, "full": -246.0},  # nats a picture
+        "recorded": "vae_garments test.elbo",
     },
 }
 
