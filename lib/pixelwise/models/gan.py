@@ -14,11 +14,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise.models import generative
 from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
 
 PENALTIES = (None, "gradient", "r1")
-LARGEST_BATCH = 200  # pictures that ``generate`` makes at a time
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -107,13 +107,10 @@ class GAN(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of both players' losses and the penalty."""
-        _check_batch(x, y, y_pred["pictures"], self.num_classes)
-        real, fake = ops.cast(x, "float32"), ops.cast(y_pred["pictures"], "float32")
-        classes = ops.cast(y, "int32") if self.num_classes else None
-        valid = _all_within(real, *self.bounds)
-        if self.num_classes:
-            valid = ops.logical_and(valid, _all_within(classes, 0, self.num_classes - 1))
-            classes = ops.clip(classes, 0, self.num_classes - 1)
+        shape = y_pred["pictures"].shape
+        real, classes, valid = generative.batch(x, y, shape, self.num_classes, self.bounds)
+        classes = classes if self.num_classes else None
+        fake = ops.cast(y_pred["pictures"], "float32")
         if self.augment:
             real = diffaugment(real, self.augment, self.seed_generator)
             fake = diffaugment(fake, self.augment, self.seed_generator)
@@ -192,25 +189,10 @@ class GAN(keras.Model):
         Raises:
             ValueError: if latents or labels do not fit.
         """
-        latents = np.asarray(latents, "float32")
-        if latents.ndim != 2 or latents.shape[1] != self.latent or not len(latents):
-            raise ValueError(
-                f"The latents have the shape {latents.shape}: give (n, {self.latent}), n at least "
-                "1."
-            )
+        latents = generative.latents(latents, self.latent)
         labels = self._checked_labels(labels, len(latents))
-        size = min(LARGEST_BATCH, len(latents))
-        # Batches of one size, the last one filled up, are compiled once.
-        rows = np.arange(-(-len(latents) // size) * size).reshape(-1, size) % len(latents)
-        made = [
-            np.asarray(
-                self.generator.predict_on_batch(
-                    self.told(latents[some], None if labels is None else labels[some])
-                )
-            )
-            for some in rows
-        ]
-        return np.concatenate(made)[: len(latents)].astype("float32")
+        told = [latents] if labels is None else [latents, labels]
+        return generative.in_batches(self.generator, *told).astype("float32")
 
     def sample(self, n, seed=None, labels=None):
         """Draws pictures.
@@ -226,8 +208,7 @@ class GAN(keras.Model):
         Raises:
             ValueError: if ``n`` or the labels are not possible.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n is {n!r}: give a whole number of at least 1.")
+        generative.whole(1, n=n)
         rng = np.random.default_rng(seed)
         latents = rng.standard_normal((n, self.latent), "float32")
         if labels is None and self.num_classes:
@@ -238,22 +219,9 @@ class GAN(keras.Model):
         return keras.random.normal(shape, seed=self.seed_generator)
 
     def _checked_labels(self, labels, count):
-        if not self.num_classes:
-            if labels is not None:
-                raise ValueError("This GAN knows no classes: leave the labels out.")
-            return None
-        labels = None if labels is None else np.asarray(labels)
-        if labels is None or labels.shape != (count,) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"This GAN needs the class of each of the {count} pictures: give whole numbers of "
-                f"the shape ({count},)."
-            )
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(
-                f"The labels go from {labels.min()} to {labels.max()}: give classes from 0 to "
-                f"{self.num_classes - 1}."
-            )
-        return labels.astype("int32")
+        if labels is not None and not self.num_classes:
+            raise ValueError("This GAN knows no classes: leave the labels out.")
+        return generative.labels(labels, count, self.num_classes)
 
     def get_config(self):
         networks = {
@@ -293,20 +261,3 @@ def _check_networks(generator, discriminator, num_classes):
             "build both for one size and number of channels."
         )
     return num_classes
-
-
-def _check_batch(pictures, classes, made, num_classes):
-    if tuple(pictures.shape[1:]) != tuple(made.shape[1:]):
-        raise ValueError(
-            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
-            f"for {tuple(made.shape[1:])}: load the data set with their size and channels."
-        )
-    if num_classes and (classes is None or len(classes.shape) != 1):
-        raise ValueError(
-            "This GAN learns classes, so each picture needs one: give batches of (pictures, "
-            "labels) with integer labels (batch,)."
-        )
-
-
-def _all_within(values, low, high):
-    return ops.all(ops.logical_and(values >= low, values <= high))

@@ -49,14 +49,19 @@ def whole(least, **values):
             raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
 
 
-def batch(pictures, classes, shape, num_classes):
-    """Refuses a batch for training whose shapes do not fit.
+def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
+    """Reads a batch for training, or refuses one whose shapes do not fit.
 
     Args:
         pictures: tensor ``(batch, height, width, channels)``.
         classes: tensor ``(batch,)``, or ``None``.
-        shape: of what the encoder takes, ``(None, height, width, channels)``.
+        shape: of what the model takes, ``(None, height, width, channels)``.
         num_classes: ``None``, or how many the model is told.
+        bounds: least and largest value that a picture may have.
+
+    Returns:
+        (float32 pictures; int32 classes, moved into their range, ``classes`` as they are for a
+        model without; scalar, whether all pictures and classes are in their range).
 
     Raises:
         ValueError: naming what does not fit.
@@ -71,6 +76,13 @@ def batch(pictures, classes, shape, num_classes):
             "This model learns classes, so each picture needs one: give batches of (pictures, "
             "labels) with integer labels (batch,)."
         )
+    pictures = ops.cast(pictures, "float32")
+    valid = within(pictures, *bounds)
+    if num_classes:
+        classes = ops.cast(classes, "int32")
+        valid = ops.logical_and(valid, within(classes, 0, num_classes - 1))
+        classes = ops.clip(classes, 0, num_classes - 1)
+    return pictures, classes, valid
 
 
 def within(values, low, high):

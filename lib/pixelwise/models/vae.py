@@ -114,13 +114,7 @@ class VAE(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the mean loss of a batch of pictures, in nats a picture."""
-        generative.batch(x, y, self.encoder.input.shape, self.num_classes)
-        x = ops.cast(x, "float32")
-        valid = generative.within(x, 0, 1)
-        if self.num_classes:
-            y = ops.cast(y, "int32")
-            valid = ops.logical_and(valid, generative.within(y, 0, self.num_classes - 1))
-            y = ops.clip(y, 0, self.num_classes - 1)
+        x, y, valid = generative.batch(x, y, self.encoder.input.shape, self.num_classes)
         shape = (self.importance_samples, *ops.shape(y_pred["mean"]))
         noise = self._noise(shape)
         weight = self.kl_weight()

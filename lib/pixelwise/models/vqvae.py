@@ -86,13 +86,7 @@ class VQVAE(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the mean loss of a batch of pictures, in nats a picture."""
-        generative.batch(x, y, self.encoder.input.shape, self.num_classes)
-        x = ops.cast(x, "float32")
-        valid = generative.within(x, 0, 1)
-        if self.num_classes:
-            y = ops.cast(y, "int32")
-            valid = ops.logical_and(valid, generative.within(y, 0, self.num_classes - 1))
-            y = ops.clip(y, 0, self.num_classes - 1)
+        x, y, valid = generative.batch(x, y, self.encoder.input.shape, self.num_classes)
         parts, numbers = self.objective(x, y, y_pred, training)
         if training:
             flat = ops.reshape(y_pred, (-1, self.codebook.width))
