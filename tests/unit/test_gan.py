@@ -60,11 +60,7 @@ class FixedNoise(GAN):
 
 
 class Recorder(keras.optimizers.SGD):
-    """An optimizer that keeps the sum of the gradients and lets the weights be.
-
-    A step that changes them is no exact measure of the gradients: on TensorFlow, on a busy machine,
-    one such step in some hundred gave the generator the gradient of other weights.
-    """
+    """An optimizer that keeps the sum of the gradients and lets the weights be."""
 
     def build(self, variables):
         super().build(variables)

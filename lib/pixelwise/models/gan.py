@@ -17,6 +17,7 @@ from keras import ops
 from pixelwise.models import generative
 from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
+from pixelwise.nn.two_players import values
 
 PENALTIES = (None, "gradient", "r1")
 
@@ -134,14 +135,20 @@ class GAN(keras.Model):
         Returns:
             dict of scalars: what the model reports.
         """
-        told_real = self.told(real, classes)
-        real_logits = self.discriminator(told_real, training=training)
-        told_fake = self.told(ops.stop_gradient(fake), fake_classes)
-        fake_logits = self.discriminator(told_fake, training=training)
-        judged = self.judge(self.told(fake, fake_classes), training, frozen=True)
+        told_real, told_fake = self.told(real, classes), self.told(fake, fake_classes)
+        cut_off = self.told(ops.stop_gradient(fake), fake_classes)
+        judge, (weights, before) = self.discriminator.stateless_call, values(self.discriminator)
+        frozen = [ops.stop_gradient(value) for value in weights]
+        # The last two passes compute the same numbers: a compiler does it once.
+        real_logits, between = judge(weights, before, told_real, training=training)
+        fake_logits, after = judge(weights, between, cut_off, training=training)
+        judged, _ = judge(frozen, between, told_fake, training=training)
+        for variable, value in zip(self.discriminator.non_trainable_variables, after, strict=True):
+            variable.assign(value)
 
         def critic(pictures):
-            return self.judge(self.told(pictures, classes), training)
+            told = self.told(pictures, classes)
+            return judge(weights, before, told, training=training)[0]
 
         penalty = 0.0
         if self.penalty == "gradient":
@@ -155,26 +162,6 @@ class GAN(keras.Model):
             "score_real": ops.mean(real_logits),
             "score_fake": ops.mean(fake_logits),
         }
-
-    def judge(self, inputs, training, frozen=False):
-        """Asks the discriminator without leaving a trace in its statistics.
-
-        Args:
-            inputs: pictures, or a list of pictures and classes.
-            training: as for ``play``.
-            frozen: ``True`` lets no gradient reach the discriminator's weights, only the pictures.
-
-        Returns:
-            Logits ``(batch, 1)``.
-        """
-        weights = [v.value for v in self.discriminator.trainable_variables]
-        if frozen:
-            weights = [ops.stop_gradient(value) for value in weights]
-        statistics = [v.value for v in self.discriminator.non_trainable_variables]
-        logits, _ = self.discriminator.stateless_call(
-            weights, statistics, inputs, training=training
-        )
-        return logits
 
     def generate(self, latents, labels=None):
         """Turns latents into pictures.

@@ -1,4 +1,4 @@
-"""Adam for the two players of a GAN, each with a rate of its own.
+"""What two players who learn in one step need: values that stay, and an Adam with two rates.
 
 The discriminator should know the generator as it is now, not as it was: it takes larger steps (two
 time-scale update rule), or more of them. Chapter: GAN.
@@ -8,6 +8,25 @@ import numbers
 
 import keras
 from keras import ops
+
+
+def values(network):
+    """Returns what a network's variables hold before the step, for its ``stateless_call``.
+
+    On TensorFlow a variable handed over as it is is read where it is used, and that may be after
+    the optimizer has changed it: a generator was then judged by the next step's discriminator.
+
+    Args:
+        network: ``keras.Model``.
+
+    Returns:
+        ``(weights, statistics)``: lists of copies, of its trainable variables, to which gradients
+        go back, and of the others.
+    """
+    return (
+        [ops.copy(variable) for variable in network.trainable_variables],
+        [ops.copy(variable) for variable in network.non_trainable_variables],
+    )
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
