@@ -78,7 +78,9 @@ def _parser():
     evaluate.set_defaults(command=_evaluate)
 
     bench = commands.add_parser("bench", help="time our networks beside others' on this machine")
-    bench.add_argument("suite", metavar="SUITE", help="segmentation, detection or generation")
+    bench.add_argument(
+        "suite", metavar="SUITE", help="segmentation, detection, generation or choosing"
+    )
     bench.add_argument("--size", type=int, help="side of the picture; default: the suite's")
     bench.add_argument("--runs", type=int, help="timed calls of each; default: the suite's")
     bench.add_argument("--only", nargs="+", default=(), metavar="NETWORK", help="default: all")
@@ -86,6 +88,9 @@ def _parser():
         "--backends", nargs="+", default=(), metavar="BACKEND", help="of Keras; default: all"
     )
     bench.add_argument("--threads", type=int, help="default: all processors")
+    bench.add_argument(
+        "--accelerator", action="store_true", help="compute where Keras would; default: processor"
+    )
     bench.add_argument("--record", action="store_true", help="note the figures in results/")
     bench.set_defaults(command=_bench)
 
@@ -185,6 +190,7 @@ def _bench(options):
         only=options.only,
         backends=options.backends,
         threads=options.threads,
+        accelerator=options.accelerator,
     )
     if options.record:
         print(f"written: {record.write(found)}")

@@ -81,13 +81,8 @@ def evaluate(recipe_name, *, after="nothing", data_root=None, write=False):
             f"The record of {plan.name} as it is was written by its training: say what comes "
             "after it, or record nothing."
         )
-    if not plan.checkpoint:
-        raise ValueError(
-            f"The recipe {plan.name} keeps no checkpoint to measure: its training measures it."
-        )
     measure = recipe.find(plan.evaluation, 2, f"[evaluation] of the recipe {plan.name}")
-    model = recipe.make(plan.model, f"[model] of the recipe {plan.name}")
-    weights.checkpoint(model, plan.checkpoint["file"])
+    model = recorded(recipe_name)
     data = load_data(plan, "test", plan.checkpoint_seed, data_root)
     what, function = AFTER[after]
     began = time.monotonic()
@@ -95,6 +90,27 @@ def evaluate(recipe_name, *, after="nothing", data_root=None, write=False):
     record = results.plain(_record(plan, after, what, found, time.monotonic() - began))
     written = [str(results.write(record["recipe"], record))] if write else []
     return record | {"written": written}
+
+
+def recorded(recipe_name):
+    """Builds the network of a recipe and gives it the recorded weights.
+
+    Args:
+        recipe_name: name of a recipe that has a checkpoint, see ``pixelwise.recipe.names``.
+
+    Returns:
+        What the recipe's ``[model]`` makes.
+
+    Raises:
+        ValueError: if there is no such recipe or checkpoint.
+    """
+    plan = recipe.read(recipe_name)
+    if not plan.checkpoint:
+        raise ValueError(
+            f"The recipe {plan.name} keeps no checkpoint to measure: its training measures it."
+        )
+    model = recipe.make(plan.model, f"[model] of the recipe {plan.name}")
+    return weights.checkpoint(model, plan.checkpoint["file"])
 
 
 def _record(plan, after, what, found, seconds):

@@ -16,7 +16,7 @@ _THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-# The processor is measured, also where there is an accelerator.
+# The processor is measured, also where there is an accelerator, unless that is asked for.
 _PROCESSOR_ONLY = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
 
 
@@ -31,7 +31,8 @@ class Case:
         build: ``"module:function"``. The function takes ``size``, ``threads`` and ``arguments`` and
             returns a function without arguments that computes and returns a NumPy array; or a pair
             of it and a function that returns its parts, a dict of functions without arguments,
-            which are timed one by one.
+            which are timed one by one; or these two and a function that returns further figures,
+            a dict, once all else is measured.
         arguments: dict of further arguments for it.
         imports: modules that its process imports before memory is first read.
         needs: modules that must be installed beside these.
@@ -42,6 +43,7 @@ class Case:
         title: what is timed, for the head of the table, where it is not the suite's.
         size: side of the picture where it is not the suite's, nor what the command says.
         pictures: how many a call is for, if they are to be counted by the second.
+        told_runs: whether ``build`` also takes ``runs``, how many calls are timed.
     """
 
     network: str
@@ -57,6 +59,7 @@ class Case:
     title: str = ""
     size: int | None = None
     pictures: int | None = None
+    told_runs: bool = False
 
     def missing(self):
         """Returns why the case cannot run, in one line, or None: a module is not installed."""
@@ -65,16 +68,17 @@ class Case:
                 return f"{module} is not installed (pip install {PACKAGES.get(module, module)})"
         return None
 
-    def environment(self, threads):
+    def environment(self, threads, accelerator=False):
         """Returns the environment variables that its process needs.
 
         Args:
             threads: how many threads may compute.
+            accelerator: ``True`` lets it see the machine's accelerator.
         """
         return {
             "KERAS_BACKEND": self.backend,
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TF_ENABLE_ONEDNN_OPTS": "1",  # also where a notebook turned it off
-            **_PROCESSOR_ONLY,
+            **({} if accelerator else _PROCESSOR_ONLY),
             **dict.fromkeys(_THREADS, str(threads)),
         }

@@ -19,11 +19,12 @@ PACKAGES = (
     "openvino",
     "keras-cv",
 )
+MANY_RUNS = 50  # beyond which the record keeps the median of the calls and not each
 _OFTEN_EMPTY = ("pictures", "parts_ms", "parts_ratio", "ratios")  # left out where there is nothing
 
 
 def write(found):
-    """Writes ``results/bench_SUITE.json``.
+    """Writes ``results/bench_SUITE.json``, or ``bench_SUITE_accelerator.json``.
 
     Its figures are read as ``test.NETWORK.ENGINE.median_ms``, ``...ratio``, ``...peak_mib``,
     ``...parts_ms.PART`` and so on; where a network has a yardstick on each backend, its ratio is to
@@ -39,7 +40,8 @@ def write(found):
     Raises:
         ValueError: if a case gave a wrong answer, or none of ours ran.
     """
-    rows, name = found["rows"], f"bench_{found['suite']}"
+    rows, accelerator = found["rows"], found.get("accelerator", False)
+    name = f"bench_{found['suite']}" + accelerator * "_accelerator"
     wrong = next((row for row in rows if row.get("wrong")), None)
     if wrong:
         raise ValueError(
@@ -51,7 +53,8 @@ def write(found):
     done = [row for row in rows if "error" not in row]
     fields = {
         "recipe": name,
-        "description": f"Time and memory beside others' networks: {found['title']}.",
+        "description": found.get("description")
+        or f"Time and memory beside others' networks: {found['title']}.",
         "test": figures(rows),
         "seed": found["seed"],
         "budget": f"{found['runs']} calls at {found['size']} x {found['size']} pixels",
@@ -59,7 +62,7 @@ def write(found):
         "runs": found["runs"],
         "threads": found["threads"],
         "versions": versions(done),
-        "device": machine.processor(found["threads"]),
+        "device": machine.device() if accelerator else machine.processor(found["threads"]),
         "seconds": round(found["seconds"], 1),
         "peak_memory_mib": max(row["peak_mib"] for row in done),
         "commit": machine.commit(),
@@ -83,6 +86,8 @@ def figures(rows):
             kept["parts_ratio"] = table.part_ratios(row, rows)
             kept["ratios"] = table.beside(row, rows)
         kept = {k: v for k, v in kept.items() if v or k not in _OFTEN_EMPTY}
+        if len(kept.get("runs_ms", ())) > MANY_RUNS:
+            del kept["runs_ms"]
         kept = {k: v if k == "gap" else _rounded(v) for k, v in kept.items()}
         test.setdefault(row["network"], {})[row["engine"]] = kept
     for network, row in best.items():

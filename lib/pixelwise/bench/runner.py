@@ -17,7 +17,17 @@ LIMIT = 1800  # seconds after which a case is given up
 LIBRARY = Path(__file__).resolve().parents[2]
 
 
-def run(name, *, size=None, runs=None, only=(), backends=(), threads=None, say=print):
+def run(
+    name,
+    *,
+    size=None,
+    runs=None,
+    only=(),
+    backends=(),
+    threads=None,
+    accelerator=False,
+    say=print,
+):
     """Runs a suite and prints its table row by row.
 
     Args:
@@ -28,13 +38,15 @@ def run(name, *, size=None, runs=None, only=(), backends=(), threads=None, say=p
         backends: backends of Keras; empty runs all that are installed. Cases that others are
             divided by always run.
         threads: threads that may compute; ``None`` takes all processors that this process has.
+        accelerator: ``True`` lets the cases see the machine's accelerator, which is hidden from
+            them otherwise.
         say: takes the lines, as ``print``.
 
     Returns:
-        dict with ``suite``, ``command``, ``title``, ``seed``, ``size``, ``runs``, ``threads``,
-        ``seconds`` and ``rows``: for each case a dict with its ``network``, ``engine``,
-        ``backend``, ``role``, ``note`` and ``pictures``, and what ``worker.measure`` returned, or
-        an ``error``.
+        dict with ``suite``, ``command``, ``title``, ``description``, ``seed``, ``size``, ``runs``,
+        ``threads``, ``accelerator``, ``seconds`` and ``rows``: for each case a dict with its
+        ``network``, ``engine``, ``backend``, ``role``, ``note`` and ``pictures``, and what
+        ``worker.measure`` returned, or an ``error``.
 
     Raises:
         ValueError: if an argument is not possible.
@@ -47,13 +59,14 @@ def run(name, *, size=None, runs=None, only=(), backends=(), threads=None, say=p
     threads = _processors() if threads is None else threads
     _check(size, suite.SMALLEST, runs, threads)
     cases = _chosen(suite.cases(), only, backends)
+    shown = getattr(suite, "TABLE", table)
     started = time.perf_counter()
     rows = []
     with tempfile.TemporaryDirectory(prefix="pixelwise-bench-") as folder:
         for number, one in enumerate(cases):
             side = size if one.size is None else one.size
             if number == 0 or one.network != cases[number - 1].network:
-                say(table.head(one.network, one.title or suite.TITLE, side, threads, runs))
+                say(shown.head(one.network, one.title or suite.TITLE, side, threads, runs))
             job = {
                 "build": one.build,
                 "arguments": one.arguments,
@@ -63,19 +76,23 @@ def run(name, *, size=None, runs=None, only=(), backends=(), threads=None, say=p
                 "threads": threads,
                 "reference": f"{folder}/{one.network}.npy" if one.compared else None,
                 "tolerance": suite.TOLERANCE,
+                "told_runs": one.told_runs,
             }
             row = {key: getattr(one, key) for key in _SHOWN}
-            rows.append(row | _measured(one, job, Path(folder)))
-            say(table.line(rows[-1], rows))
-    say(table.foot(rows, suite.TOLERANCE))
+            rows.append(row | _measured(one, job, Path(folder), accelerator))
+            say(shown.line(rows[-1], rows))
+    say(shown.foot(rows, suite.TOLERANCE))
     return {
         "suite": name,
-        "command": f"pixelwise bench {name} --size {size} --runs {runs} --threads {threads}",
+        "command": f"pixelwise bench {name} --size {size} --runs {runs} --threads {threads}"
+        + accelerator * " --accelerator",
         "title": suite.TITLE,
+        "description": getattr(suite, "DESCRIPTION", None),
         "seed": building.SEED,
         "size": size,
         "runs": runs,
         "threads": threads,
+        "accelerator": accelerator,
         "seconds": time.perf_counter() - started,
         "rows": rows,
     }
@@ -90,15 +107,21 @@ def _chosen(cases, only, backends):
                 raise ValueError(
                     f"There is no {what} {word!r} in this benchmark: {nearest(word, known)}."
                 )
-    return [
+    chosen = [
         one
         for one in cases
         if (not only or one.network in only)
         and (not backends or one.role == case.YARDSTICK or one.backend in backends)
     ]
+    if not chosen:
+        raise ValueError(
+            f"Nothing of this benchmark is left to run on {', '.join(backends)}: set KERAS_BACKEND "
+            "to that backend, or leave out --backends."
+        )
+    return chosen
 
 
-def _measured(one, job, folder):
+def _measured(one, job, folder, accelerator=False):
     """What the process of a case found out, or the reason why it found nothing."""
     reason = one.missing()
     if reason:
@@ -106,7 +129,7 @@ def _measured(one, job, folder):
     job_file, result_file, log = (folder / name for name in ("job.json", "result.json", "log.txt"))
     job_file.write_text(json.dumps(job), encoding="utf-8")
     result_file.unlink(missing_ok=True)
-    environment = {**os.environ, **one.environment(job["threads"])}
+    environment = {**os.environ, **one.environment(job["threads"], accelerator)}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(LIBRARY), os.environ.get("PYTHONPATH")))
     )

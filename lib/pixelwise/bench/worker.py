@@ -38,7 +38,7 @@ def main(job_file, result_file):
     Path(result_file).write_text(json.dumps(result), encoding="utf-8")
 
 
-def measure(build, arguments, imports, size, runs, threads, reference, tolerance):
+def measure(build, arguments, imports, size, runs, threads, reference, tolerance, told_runs=False):
     """Builds a case, checks it and times it.
 
     Args:
@@ -49,14 +49,16 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
         reference: path of the answer that this one must equal; if there is no such file, this
             answer is written there. ``None`` compares nothing.
         tolerance: largest difference, relative to the largest value of the reference.
+        told_runs: see ``case.Case``.
 
     Returns:
         dict: ``median_ms``, ``best_ms`` and ``runs_ms`` of the timed calls, ``cpu_ms`` (median of
         what all threads together computed), ``build_s`` and ``first_s`` (the first call),
         ``before_mib`` (held when everything is imported and nothing is built), ``built_mib`` (held
         before the first call), ``peak_mib`` (largest that the process held until these calls were
-        done), ``gap`` (None if this answer is the reference, or nothing is compared) and
-        ``parts_ms`` (median of each part of the computation, by its name).
+        done), ``gap`` (None if this answer is the reference, or nothing is compared),
+        ``parts_ms`` (median of each part of the computation, by its name) and the further figures
+        of the case.
 
     Raises:
         WrongAnswer: if the answer is further from the reference than the tolerance.
@@ -65,13 +67,16 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
     for module in imports:
         importlib.import_module(module)
     from pixelwise import machine
+    from pixelwise.results import plain
 
     memory = psutil.Process().memory_info
     before = memory().rss
     module, _, function = build.partition(":")
     builder = getattr(importlib.import_module(module), function)
+    if told_runs:
+        arguments = {**arguments, "runs": runs}
     built_s, call = _timed(lambda: builder(size=size, threads=threads, **arguments))
-    call, parts = call if isinstance(call, tuple) else (call, dict)
+    call, parts, figures, *_ = (*(call if isinstance(call, tuple) else (call,)), dict, dict)
     built = memory().rss
     first_s, answer = _timed(call)
     gap = _compare(answer, reference, tolerance)
@@ -94,6 +99,7 @@ def measure(build, arguments, imports, size, runs, threads, reference, tolerance
         "peak_mib": peak,
         "gap": gap,
         "parts_ms": {name: _median_ms(part, runs) for name, part in parts().items()},
+        **plain(figures()),
     }
 
 

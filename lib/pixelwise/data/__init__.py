@@ -5,7 +5,8 @@
 ``(batch, height, width)`` with 255 for pixels that are not labelled. Sets with a mask for each
 object (COCO, LabelMe, Penn-Fudan, and the wardrobe with ``targets="instances"``) have dicts in the
 place of masks, which ``instances`` describes. Sets to learn to generate (garments, MNIST) have
-labels int32 ``(batch,)`` there, one a picture.
+labels int32 ``(batch,)`` there, one a picture. The set to fill holes (removal) has a dict of
+pictures and holes, and in the place of masks the pictures without holes.
 """
 
 import importlib
@@ -17,6 +18,7 @@ __getattr__, __dir__ = attach(__name__)
 
 DATASETS = {
     "wardrobe": "pixelwise.data.wardrobe",
+    "removal": "pixelwise.data.removal",
     "fashion": "pixelwise.data.fashion",
     "oxford_pets": "pixelwise.data.pets",
     "voc2012": "pixelwise.data.voc",
@@ -27,6 +29,7 @@ DATASETS = {
     "penn_fudan": "pixelwise.data.penn_fudan",
     "garments": "pixelwise.data.garments",
     "mnist": "pixelwise.data.mnist",
+    "painted": "pixelwise.painted",
 }
 
 

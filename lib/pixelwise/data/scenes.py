@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
+from pixelwise import checks
 from pixelwise.data.pictures import as_size
 
 GARMENT_THRESHOLD = 16  # grey level (0..255) above which a Fashion-MNIST pixel is cloth
 MIN_VISIBLE = 0.35  # share of a garment that must stay visible, or it is taken out of the scene
 MIN_PICTURE = 16  # pixels; a smaller scene has no room for a garment
+SMALLEST, LARGEST = 0.28, 0.55  # longer side of a garment, as a share of the picture's shorter one
 MAX_LABEL = 254  # masks are uint8, and 255 is void
 
 
@@ -53,7 +55,9 @@ def cut_out(garment, threshold=GARMENT_THRESHOLD):
     return np.uint8(mask) * 255
 
 
-def compose(garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=False):
+def compose(
+    garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=False, without=None
+):
     """Composes one scene.
 
     Args:
@@ -66,14 +70,17 @@ def compose(garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=
             more than 65 % are taken out again.
         varied: ``True`` alters the background strongly (colours, mirror, mixtures of two pictures,
             pasted patches that are no garments), as training needs; ``False`` leaves it natural.
+        without: number of a garment of this scene, from 1, that is left out; the same seed makes
+            the same scene otherwise, to the last grain of noise. The garments above it move up by
+            one number. ``None`` leaves out none.
 
     Returns:
         A ``Scene``.
 
     Raises:
         ValueError: if there is no garment or no background, if one is not a uint8 picture of the
-            shape above, if a label is not 1 to 254, if lengths differ, if the size is too small, or
-            if ``objects`` is no range.
+            shape above, if a label is not 1 to 254, if lengths differ, if the size is too small, if
+            ``objects`` is no range, or if the scene has no garment ``without``.
     """
     height, width = as_size(size)
     labels = np.asarray(labels)
@@ -88,6 +95,8 @@ def compose(garments, labels, backgrounds, rng, size, *, objects=(2, 6), varied=
         layers.append(_place(garment, rng, height, width, light))
         classes.append(int(label))
     keep = _visible(layers)
+    if without is not None:
+        keep = _leave_out(keep, without)
     instances = np.zeros((height, width), np.uint8)
     semantic = np.zeros((height, width), np.uint8)
     for number, index in enumerate(keep, start=1):
@@ -123,6 +132,40 @@ def background(backgrounds, rng, height, width, *, varied=False):
             picture = _paste_patch(picture, _crop(backgrounds, rng, height, width, varied), rng)
         return picture
     return np.clip(picture * rng.uniform(0.8, 1.2), 0, 255).astype(np.float32)
+
+
+def silhouette(garment, rng, height, width):
+    """Returns where a garment would lie in a scene, bool ``(height, width)``, True on its cloth.
+
+    Args:
+        garment: uint8 ``(h, w)``, grey on black.
+        rng: ``numpy.random.Generator``, which places, turns and scales it as ``compose`` does.
+        height, width: of the scene, in pixels.
+    """
+    mask = np.zeros((height, width), bool)
+    rows, columns, _, alpha, _ = _place(garment, rng, height, width, 1.0)
+    mask[rows, columns] = alpha > 0.5
+    return mask
+
+
+def shadow_reach(height, width):
+    """Returns how many pixels at most a garment's shadow reaches beyond its cloth."""
+    return int(np.ceil(2 * _reach(LARGEST * min(height, width)))) + 1
+
+
+def _reach(side):
+    """How far the shadow of a garment is moved, and how far it is blurred, in pixels."""
+    return max(1.0, side * 0.04)
+
+
+def _leave_out(keep, without):
+    checks.whole("without", without, 1)
+    if without > len(keep):
+        raise ValueError(
+            f"This scene has {len(keep)} garments, and number {without} should be left out: choose "
+            "one of its own, as scene.instances numbers them."
+        )
+    return [index for number, index in enumerate(keep, start=1) if number != without]
 
 
 def _check(garments, labels, backgrounds, rng, height, width, objects):
@@ -238,7 +281,7 @@ def _paste_patch(picture, texture, rng):
 
 def _place(garment, rng, height, width, light):
     """Turns, scales and tints one garment; returns (rows, columns, colour, alpha, shadow)."""
-    side = rng.uniform(0.28, 0.55) * min(height, width)
+    side = rng.uniform(SMALLEST, LARGEST) * min(height, width)
     angle = np.deg2rad(rng.uniform(-25, 25))
     if rng.random() < 0.5:
         garment = garment[:, ::-1]
@@ -254,7 +297,7 @@ def _place(garment, rng, height, width, light):
         (box, box), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
     )
     grey, _, _, alpha = warped.split()
-    reach = max(1.0, side * 0.04)
+    reach = _reach(side)
     shadow = np.asarray(alpha.filter(ImageFilter.BoxBlur(reach)), np.float32) / 255
     shadow = np.roll(shadow, (int(reach), int(reach)), axis=(0, 1))
     alpha = np.asarray(alpha, np.float32) / 255

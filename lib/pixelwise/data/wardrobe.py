@@ -55,6 +55,8 @@ class Wardrobe(keras.utils.PyDataset):
             as at the head of ``instances``.
         max_objects: garments a scene that the arrays of instances have room for; a scene has at
             most 6.
+        scenes: use the first so many scenes only, each time through in another order, as if no
+            more had been photographed and labelled; ``None`` composes new ones without end.
         **kwargs: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of ``PyDataset``.
 
     Raises:
@@ -71,11 +73,14 @@ class Wardrobe(keras.utils.PyDataset):
         varied=None,
         targets="semantic",
         max_objects=8,
+        scenes=None,
         **kwargs,
     ):
         _check_split(split)
         options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
         checks.whole("max_objects", max_objects, 1)
+        if scenes is not None:
+            checks.whole("scenes", scenes, 1)
         if targets not in TARGETS:
             raise ValueError(f"targets is {targets!r}: choose 'semantic' or 'instances'.")
         kwargs.setdefault("workers", 2)
@@ -92,6 +97,7 @@ class Wardrobe(keras.utils.PyDataset):
         self.varied = split == "train" if varied is None else varied
         self.targets = targets
         self.max_objects = max_objects
+        self.scenes = scenes
         self.classes = CLASSES
         self.num_classes = len(CLASSES)
 
@@ -133,6 +139,8 @@ class Wardrobe(keras.utils.PyDataset):
     def _scenes(self, index):
         """Returns the numbers and the scenes of a batch."""
         numbers = order.positions(index, self.batch_size, self.num_batches)
+        if self.scenes is not None:
+            numbers = [order.shuffled(number, self.scenes, self.seed) for number in numbers]
         return numbers, [self.scene(number) for number in numbers]
 
 

@@ -17,7 +17,7 @@ from keras import ops
 from pixelwise.models import generative
 from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
-from pixelwise.nn.two_players import values
+from pixelwise.nn.two_players import judge, values
 
 PENALTIES = (None, "gradient", "r1")
 
@@ -135,20 +135,15 @@ class GAN(keras.Model):
         Returns:
             dict of scalars: what the model reports.
         """
+        held = values(self.discriminator)
         told_real, told_fake = self.told(real, classes), self.told(fake, fake_classes)
-        cut_off = self.told(ops.stop_gradient(fake), fake_classes)
-        judge, (weights, before) = self.discriminator.stateless_call, values(self.discriminator)
-        frozen = [ops.stop_gradient(value) for value in weights]
-        # The last two passes compute the same numbers: a compiler does it once.
-        real_logits, between = judge(weights, before, told_real, training=training)
-        fake_logits, after = judge(weights, between, cut_off, training=training)
-        judged, _ = judge(frozen, between, told_fake, training=training)
-        for variable, value in zip(self.discriminator.non_trainable_variables, after, strict=True):
-            variable.assign(value)
+        real_logits, fake_logits, judged = judge(
+            self.discriminator, held, told_real, told_fake, training
+        )
 
         def critic(pictures):
             told = self.told(pictures, classes)
-            return judge(weights, before, told, training=training)[0]
+            return self.discriminator.stateless_call(*held, told, training=training)[0]
 
         penalty = 0.0
         if self.penalty == "gradient":

@@ -29,6 +29,34 @@ def values(network):
     )
 
 
+def judge(discriminator, held, real, fake, training):
+    """Lets a discriminator judge for both players, so that each gets its own gradient only.
+
+    It judges real inputs, then fake ones through which no gradient goes back: from these two it
+    learns. A copy that does not learn judges the fake ones again, for the generator. That third
+    pass computes the second one's numbers, and a compiler does it once.
+
+    Args:
+        discriminator: ``keras.Model``. Its statistics are those after the first two passes.
+        held: what ``values`` returned for it.
+        real, fake: its inputs, a tensor or a list of them; ``fake`` with the generator's gradient.
+        training: whether it uses the statistics of the batches.
+
+    Returns:
+        Its outputs of the three passes, a tuple.
+    """
+    weights, before = held
+    frozen = [ops.stop_gradient(value) for value in weights]
+    cut_off = keras.tree.map_structure(ops.stop_gradient, fake)
+    call = discriminator.stateless_call
+    of_real, between = call(weights, before, real, training=training)
+    of_fake, after = call(weights, between, cut_off, training=training)
+    for_generator, _ = call(frozen, between, fake, training=training)
+    for variable, value in zip(discriminator.non_trainable_variables, after, strict=True):
+        variable.assign(value)
+    return of_real, of_fake, for_generator
+
+
 @keras.saving.register_keras_serializable(package="pixelwise")
 class TwoPlayerAdam(keras.optimizers.Adam):
     """Adam whose steps for the generator have another size, and may be fewer.

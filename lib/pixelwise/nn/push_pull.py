@@ -1,0 +1,36 @@
+"""A smooth first guess of what is in a hole, by means of ever larger cells. Chapter 8."""
+
+from keras import layers, ops
+
+
+def push_pull(x, known, levels=3):
+    """Fills in what is not known from means of what is, coarse to fine.
+
+    On the way up each cell of two by two becomes the mean of its known part. At the top, what is
+    still missing is the mean of all. On the way down a cell that is known in part is its mean, by
+    that part, and for the rest what the coarser cells say, interpolated bilinearly.
+
+    Args:
+        x: float ``(batch, height, width, channels)``, 0 where it is not known; height and width are
+            multiples of ``2 ** levels``.
+        known: float ``(batch, height, width, 1)``, 0 or 1.
+        levels: how often cells are doubled.
+
+    Returns:
+        float ``(batch, height, width, channels)``, ``x`` where it is known.
+
+    Source: after Gortler et al. 1996 (The Lumigraph), section 3.4.
+    """
+    if levels == 0:
+        count = ops.maximum(ops.sum(known, axis=(1, 2), keepdims=True), 1e-6)
+        coarse = ops.sum(x, axis=(1, 2), keepdims=True) / count + ops.zeros_like(x)
+    else:
+        halved, share = (
+            ops.average_pool(part, 2, data_format="channels_last") for part in (x, known)
+        )
+        # A cell counts as known as far as any of it is: a quarter of it is as good as all.
+        full = ops.minimum(4 * share, 1)
+        halved = halved / ops.maximum(share, 1e-6) * full
+        up = layers.UpSampling2D(interpolation="bilinear", data_format="channels_last")
+        coarse = up(push_pull(halved, full, levels - 1))
+    return x + (1 - known) * coarse
