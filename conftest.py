@@ -2,11 +2,21 @@
 
 import os
 import socket
+import tempfile
 
 # Before anything imports a backend; kernels that run notebooks inherit it.
 os.environ.setdefault("PIXELWISE_BUDGET", "smoke")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("MPLBACKEND", None)  # a kernel draws into its notebook
+# A test computes little and compiles much. XLA's answers are the same with fewer passes, and JAX
+# need not compile the same thing for every model and in every process: all of a run share a folder.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="pixelwise-jax-")  # until this process ends
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # Notebooks run in processes of their own, which the guard below does not reach. What a chapter
 # would download goes through a proxy, and there is none at this port.

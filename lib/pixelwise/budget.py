@@ -29,14 +29,14 @@ TABLE = {
     },
     "02_fcn": {
         "batch_size": {"smoke": 4, "quick": 16, "full": 16},
-        "steps": {"smoke": 8, "quick": 400, "full": 6000},
+        "steps": {"smoke": 4, "quick": 400, "full": 6000},
         "classifier_pictures": {"smoke": 32, "quick": 400, "full": 400},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "probe_steps": {"smoke": 1, "quick": 25, "full": 25},  # epochs over 64 scenes
     },
     "03_deeplab": {
         "batch_size": {"smoke": 4, "quick": 12, "full": 16},
-        "steps": {"smoke": 6, "quick": 90, "full": 6000},
+        "steps": {"smoke": 3, "quick": 90, "full": 6000},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "crf_pictures": {"smoke": 1, "quick": 4, "full": 64},  # test scenes
         "views_pictures": {"smoke": 1, "quick": 8, "full": 400},  # test scenes
@@ -45,13 +45,13 @@ TABLE = {
     },
     "04_mask_rcnn": {
         "batch_size": {"smoke": 2, "quick": 8, "full": 8},
-        "steps": {"smoke": 10, "quick": 250, "full": 6000},
+        "steps": {"smoke": 3, "quick": 250, "full": 6000},
         "test_batches": {"smoke": 1, "quick": 13, "full": 50},  # of 8 test scenes
         "broken_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },
     "05_instance_segnet": {
         "batch_size": {"smoke": 2, "quick": 8, "full": 8},
-        "steps": {"smoke": 10, "quick": 200, "full": 3000},
+        "steps": {"smoke": 3, "quick": 200, "full": 3000},
         "test_batches": {"smoke": 1, "quick": 10, "full": 50},  # of 8 test scenes
         "mistake_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pixelwise.models.classical import fill_classical
 from pixelwise.nn.gated_convolution import GatedConv2D, PartialConv2D
 from pixelwise.nn.push_pull import push_pull
 
@@ -94,7 +95,8 @@ def test_push_pull_by_plain_loops():
     x = np.random.default_rng(0).random((4, 4, 1))
     known = np.ones((4, 4, 1))
     known[:2, :3] = known[2, 0] = 0
-    found = push_pull(*(ops.cast(a[None], "float32") for a in (x * known, known)), levels=1)
+    given = (ops.cast(a[None], "float32") for a in (x * known, known))
+    found = push_pull(*given, levels=1, sweeps=0)
     found = ops.convert_to_numpy(found)[0, ..., 0]
     cells = np.full((2, 2), (x * known).sum() / known.sum())  # what no cell knows: of all, below
     shares = np.zeros((2, 2))
@@ -109,6 +111,16 @@ def test_push_pull_by_plain_loops():
     lines = np.stack([1 - where, where], axis=1)
     expected = np.where(known[..., 0], x[..., 0], lines @ cells @ lines.T)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_many_sweeps_solve_the_harmonic_equation():
+    image = np.random.default_rng(0).random((1, 9, 8, 3)).astype("float32")
+    hole = np.zeros((1, 9, 8), bool)
+    hole[0, 2:6, 3:8] = hole[0, 0, 0] = True
+    known = ~hole[..., None]
+    given = (ops.cast(a, "float32") for a in (image * known, known))
+    found = ops.convert_to_numpy(push_pull(*given, levels=0, sweeps=400))
+    assert found == pytest.approx(fill_classical(image, hole, "harmonic"), abs=1e-5)
 
 
 def test_push_pull_keeps_a_flat_picture_flat():

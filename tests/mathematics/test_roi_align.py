@@ -306,11 +306,11 @@ def test_a_compiled_model_trains_through_it_with_an_open_batch(form, monkeypatch
     keras.utils.set_random_seed(0)
     model = keras.Model(inputs, _Head(form)(inputs))
     jit = keras.backend.backend() != "torch"
-    model.compile(keras.optimizers.Adam(0.03), "mse", jit_compile=jit)
+    model.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=jit)
     target = np.ones((5, 1), "float32")
-    history = model.fit([*pyramid, boxes], target, batch_size=2, epochs=15, verbose=0)
+    history = model.fit([*pyramid, boxes], target, batch_size=2, epochs=6, verbose=0)
     assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
-    found = model.predict([*pyramid, boxes], batch_size=3, verbose=0)
+    found = model.predict([*pyramid, boxes], batch_size=5, verbose=0)
     expected = ops.convert_to_numpy(model([*pyramid, boxes]))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

@@ -99,7 +99,7 @@ def test_a_dead_kernel_is_a_failing_cell(built):
 
 def test_a_headline_below_its_floor_is_said_and_fails(built):
     change(built, "01_two", '\\"floor\\": 0.4', '\\"floor\\": 0.6')
-    status, said = run(built)
+    status, said = run(built, "1")
     assert status == 1
     assert "01_two: accuracy is 0.500 and has to reach 0.600 in the smoke budget." in said
 

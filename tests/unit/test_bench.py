@@ -87,26 +87,33 @@ def build(size, threads, what, seconds=0):
 """
 
 
-@pytest.fixture
-def toys(tmp_path, monkeypatch):
-    (tmp_path / "toys.py").write_text(TOYS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def installed(folder, monkeypatch):
+    """The suite of toys as a module that the benchmark finds."""
+    (folder / "toys.py").write_text(TOYS)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setitem(SUITES, "toys", "toys")
     monkeypatch.delitem(sys.modules, "toys", raising=False)
     return importlib.import_module("toys")
 
 
 @pytest.fixture
-def found(toys):
+def toys(tmp_path, monkeypatch):
+    return installed(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
     said = []
-    found = runner.run("toys", runs=3, threads=1, say=said.append)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        installed(tmp_path_factory.mktemp("toys"), monkeypatch)
+        found = runner.run("toys", runs=3, threads=1, say=said.append)
     return {**found, "said": "\n".join(said)}
 
 
-def test_every_case_is_measured_or_says_why_not(found):
+def test_every_case_is_measured_or_says_why_not(found, toys):
     rows = {row["engine"]: row for row in found["rows"]}
-    assert list(rows) == [one.engine for one in importlib.import_module("toys").cases()]
+    assert list(rows) == [one.engine for one in toys.cases()]
     assert {name: row.get("error") for name, row in rows.items()} == {
         "torchvision": None,
         "slow": None,
@@ -368,7 +375,7 @@ def test_our_engines_agree_on_this_backend():
     options = {name: o for name, (its, o) in segmentation.ENGINES.items() if its == backend}
     assert len(options) == 2
     one, other = (
-        segmentation.ours(segmentation.MOBILE, size=64, threads=1, **arguments)()
+        segmentation.ours(segmentation.MOBILE, size=32, threads=1, **arguments)()
         for arguments in options.values()
     )
     assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
@@ -385,7 +392,7 @@ def test_torchvisions_network_is_ours(monkeypatch):
         if one.network == "fcn_resnet50" and one.engine in wanted
     ]
     monkeypatch.setattr(segmentation, "cases", lambda: few)
-    found = runner.run("segmentation", size=64, runs=1, threads=1, say=lambda line: None)
+    found = runner.run("segmentation", size=32, runs=1, threads=1, say=lambda line: None)
     theirs, ours = found["rows"]
     assert "error" not in theirs and "error" not in ours, found["rows"]
     assert ours["gap"] < 1e-4
@@ -396,7 +403,7 @@ def test_openvino_gives_the_same_logits(exporter):
     pytest.importorskip("openvino")
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the exports are made in processes of their own, with backends of their own")
-    arguments = {"network": segmentation.MOBILE, "size": 64, "threads": 1}
+    arguments = {"network": segmentation.MOBILE, "size": 32, "threads": 1}
     one = segmentation.openvino(**arguments, exporter=exporter)()
     other = segmentation.ours(**arguments)()
     assert np.abs(one - other).max() < 1e-4 * np.abs(other).max()

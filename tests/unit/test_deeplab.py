@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 import pixelwise as pw
 from pixelwise.metrics import segmentation as seg
@@ -11,6 +10,7 @@ from pixelwise.models import backbones
 from pixelwise.models.deeplab import deeplab
 from pixelwise.nn.atrous import conv_bn
 from pixelwise.nn.losses import SegmentationCrossEntropy
+from pixelwise.nn.optimizers import TwoRateAdamW
 
 SMALL = {"channels": 16, "rates": (1, 2)}
 
@@ -69,13 +69,17 @@ def test_resnet50_with_multi_grid_and_auxiliary_head():
     assert model.predict_on_batch(pictures(64, 40)).shape == (1, 64, 40, 2)
 
 
-def test_one_step_moves_all_weights_but_the_frozen_ones():
+def test_training_lowers_the_loss_and_moves_all_weights_but_the_frozen_ones():
     keras.utils.set_random_seed(0)
     # Not separable: a scale before a filter of each channel by itself is lost in the next norm.
     model = deeplab(2, auxiliary=True, dropout=0.0, separable=False, **SMALL)
-    model.compile(keras.optimizers.SGD(1e-3), SegmentationCrossEntropy())
+    # Slow in the backbone: a few steps of the whole would jump about.
+    optimizer = TwoRateAdamW(slow="features-", factor=0.01, learning_rate=3e-3, weight_decay=0.0)
+    model.compile(optimizer, SegmentationCrossEntropy())
     before = model.get_weights()
-    model.train_on_batch(*two_classes())
+    losses = [float(model.train_on_batch(*two_classes())) for _ in range(16)]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.7 * losses[0]
     learns = {w.path for w in model.trainable_weights}
     frozen = [w.path for w in model.get_layer("backbone").weights if w.path not in learns]
     assert len(frozen) == 4 * 52  # the backbone's batch normalisation
@@ -85,28 +89,17 @@ def test_one_step_moves_all_weights_but_the_frozen_ones():
             assert np.array_equal(old, new) == (weight.path in frozen), weight.path
 
 
-def test_training_lowers_the_loss():
-    keras.utils.set_random_seed(0)
-    model = deeplab(2, dropout=0.0, **SMALL)
-    model.get_layer("backbone").trainable = False
-    model.compile(keras.optimizers.Adam(3e-3), SegmentationCrossEntropy())
-    losses = [float(model.train_on_batch(*two_classes())) for _ in range(16)]
-    assert np.isfinite(losses).all()
-    assert losses[-1] < 0.7 * losses[0]
-
-
 def test_the_auxiliary_loss_is_added_in_training_only():
     keras.utils.set_random_seed(0)
     model = deeplab(2, auxiliary=True, dropout=0.0, freeze_bn=True, **SMALL)
+    model.get_layer("backbone").trainable = False  # its gradient takes long to compile
     for layer in model.layers:
         if "BatchNorm" in type(layer).__name__:
             layer.trainable = False  # so that training and inference see the same features
     images, masks = two_classes()
-    both = model(images, training=True)
+    both = keras.Model(model.input, model.output).predict_on_batch(images)
     assert sorted(both) == ["aux", "logits"]
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(model(images)), ops.convert_to_numpy(both["logits"]), atol=1e-5
-    )
+    np.testing.assert_allclose(model.predict_on_batch(images), both["logits"], atol=1e-5)
     loss = SegmentationCrossEntropy()
     model.compile(keras.optimizers.SGD(0.0), SegmentationCrossEntropy())
     main, aux = (float(loss(masks, both[key])) for key in ("logits", "aux"))
@@ -115,22 +108,20 @@ def test_the_auxiliary_loss_is_added_in_training_only():
     assert float(model.test_on_batch(images, masks)) == pytest.approx(main, rel=1e-4)
 
 
-@pytest.mark.parametrize("auxiliary", [False, True])
-def test_another_output_stride_with_the_same_weights(auxiliary):
+def test_another_output_stride_with_the_same_weights():
     keras.utils.set_random_seed(0)
-    coarse = deeplab(3, auxiliary=auxiliary, **SMALL)
+    coarse = deeplab(3, auxiliary=True, **SMALL)
     fine = coarse.rebuilt(output_stride=8, auxiliary=False)
-    image = pictures(97, 97)
-    assert not np.allclose(coarse.predict_on_batch(image), fine.predict_on_batch(image), atol=1e-3)
+    image = pictures(65, 65)
+    logits = coarse.predict_on_batch(image)
+    assert not np.allclose(logits, fine.predict_on_batch(image), atol=1e-3)
     levels = fine.get_layer("backbone").predict_on_batch(image)
-    assert levels["C5"].shape[1] == 13
+    assert levels["C5"].shape[1] == 9
     # At every second cell the finer features are the coarse ones.
     theirs = coarse.get_layer("backbone").predict_on_batch(image)["C5"]
     np.testing.assert_allclose(levels["C5"][:, ::2, ::2], theirs, atol=2e-3 * theirs.max())
     back = fine.rebuilt(output_stride=16)
-    np.testing.assert_allclose(
-        back.predict_on_batch(image), coarse.predict_on_batch(image), atol=1e-5
-    )
+    np.testing.assert_allclose(back.predict_on_batch(image), logits, atol=1e-5)
 
 
 def test_rebuilding_keeps_the_weight_of_the_auxiliary_loss():
@@ -148,18 +139,18 @@ def test_rebuilding_with_other_weights_is_refused(small, sentence):
     assert "no argument 'stride'" in sentence(caught)
 
 
-@pytest.mark.parametrize("auxiliary", [False, True])
-def test_saved_by_keras_and_by_the_book(tmp_path, auxiliary):
+def test_saved_by_keras_and_by_the_book(tmp_path):
     keras.utils.set_random_seed(1)
-    model = deeplab(3, auxiliary=auxiliary, **SMALL)
-    image = pictures(64, 48)
+    model = deeplab(3, auxiliary=True, **SMALL)
+    image = pictures(64, 64)
     wanted = model.predict_on_batch(image)
     model.save(tmp_path / "deeplab.keras")
     again = keras.saving.load_model(tmp_path / "deeplab.keras")
     assert again.arguments == {**model.arguments, "weights": None}
     np.testing.assert_allclose(again.predict_on_batch(image), wanted, atol=1e-5)
     pw.weights.save(model, tmp_path / "w.npz", half=False)
-    other = pw.weights.load(deeplab(3, auxiliary=auxiliary, **SMALL), tmp_path / "w.npz")
+    again.set_weights([np.zeros_like(w) for w in again.get_weights()])
+    other = pw.weights.load(again, tmp_path / "w.npz")
     np.testing.assert_allclose(other.predict_on_batch(image), wanted, atol=1e-5)
 
 

@@ -115,16 +115,20 @@ def test_our_networks_answer_the_same_and_do_not_change(build):
     before = [keras.ops.convert_to_numpy(w).copy() for w in model.weights]
     result = folded(model)
     assert norms(model) > 50 and norms(result) == 0
-    assert gap(model, result, (64, 96)) < 1e-4
+    assert gap(model, result, (32, 48)) < 1e-4
     for variable, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
 def test_a_folded_network_can_be_saved(tmp_path):
-    model = folded(randomise(deeplab.deeplab(3, "v3+", weights=None, channels=16)))
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    row = keras.Sequential([layers.DepthwiseConv2D(3), layers.BatchNormalization()])
+    model = folded(randomise(keras.Model(inputs, row(x))))
     model.save(tmp_path / "folded.keras")
     again = keras.saving.load_model(tmp_path / "folded.keras")
-    assert gap(model, again, (64, 64)) == 0
+    assert gap(model, again) == 0
 
 
 def test_a_model_without_a_graph(sentence):

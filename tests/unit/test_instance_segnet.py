@@ -7,6 +7,7 @@ from keras import ops
 
 from pixelwise.models import instance_segnet as s
 from pixelwise.models.mask_rcnn import LOSSES, small_mask_rcnn
+from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.pooling import SpatialPyramidPooling
 
 SIDE = 64
@@ -117,9 +118,15 @@ def test_max_pooling_reads_the_largest_cell_of_each_bin():
     """A box of 6 x 6 cells of stride 4 in two bins: the cells 1-3 and 4-6 of each side."""
     level = np.arange(256, dtype="float32").reshape(1, 16, 16, 1)
     box = np.array([[[4, 4, 24, 24]]], "float32")
-    found = array(tiny(pooling="max").pool({"P2": level}, box, 2, names=("P2",)))
-    expected = [[level[0, 3, 3, 0], level[0, 3, 6, 0]], [level[0, 6, 3, 0], level[0, 6, 6, 0]]]
-    assert found[0, 0, :, :, 0].tolist() == expected
+    model = tiny(pooling="max")
+
+    def pool(level):
+        return model.pool({"P2": level}, box, 2, names=("P2",))
+
+    cells = np.zeros_like(level)
+    cells[0, 3:7:3, 3:7:3] = 1
+    assert array(pool(level)).ravel().tolist() == level[cells > 0].tolist()
+    np.testing.assert_array_equal(gradient(lambda x: ops.sum(pool(x)), level), cells)
 
 
 def test_a_pixel_of_a_softmax_mask_by_hand(network):
@@ -138,19 +145,18 @@ def test_a_pixel_of_a_softmax_mask_by_hand(network):
         assert array(found).item() == pytest.approx(expected, rel=1e-5), masks
 
 
-@pytest.mark.parametrize("pooling", s.POOLINGS)
-def test_it_trains_and_its_losses_fall(pooling):
+def test_it_trains_and_its_losses_fall():
     keras.utils.set_random_seed(0)
-    model = tiny(pooling=pooling)
-    model.compile(keras.optimizers.Adam(2e-3))
+    model = tiny()
+    model.compile(keras.optimizers.Adam(3e-3))
     before = [array(v) for v in model.trainable_variables]
     losses = []
-    for _ in range(40):
+    for _ in range(20):
         model.reset_metrics()
         logs = model.train_on_batch(pictures(), targets(), return_dict=True)
         losses.append(logs["loss"])
     assert all(f"loss_{name}" in logs for name in LOSSES)
-    assert np.isfinite(losses).all() and np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+    assert np.isfinite(losses).all() and np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
     still = [
         variable.path
         for variable, old in zip(model.trainable_variables, before, strict=True)

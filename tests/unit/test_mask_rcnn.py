@@ -53,14 +53,6 @@ def network():
     return tiny()
 
 
-def test_training_returns_every_loss_and_none_is_nan(network):
-    images = pictures()
-    y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (0, 0, 20, 20))])
-    found = network.losses_of(network(images, training=True), y, SIDE, SIDE)
-    assert tuple(found) == m.LOSSES
-    assert all(np.isfinite(float(value)) and float(value) > 0 for value in found.values())
-
-
 HARD = {
     "none": [],
     "one": [(1, (10, 10, 50, 50))],
@@ -72,12 +64,43 @@ HARD = {
 }
 
 
-def test_no_picture_makes_the_losses_or_gradients_nan():
+class _Batch(keras.utils.PyDataset):
+    """One batch, again and again."""
+
+    num_batches = None
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.batch = (x, y)
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network trained on two pictures, and the history of it."""
+    keras.utils.set_random_seed(1)
     model = tiny()
-    model.compile(keras.optimizers.SGD(1e-3))
+    y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (2, 2, 30, 30))])
+    model.compile(keras.optimizers.Adam(2e-3))
+    return model, training.fit(model, _Batch(pictures(), y), 40, show=False)
+
+
+def test_training_lowers_the_loss_and_fit_keeps_its_parts(trained):
+    _, history = trained
+    assert np.mean(history.loss[-5:]) < 0.7 * np.mean(history.loss[:5])
+    assert set(history.parts) == set(m.LOSSES)
+    total = np.sum([history.parts[name] for name in m.LOSSES], axis=0)
+    assert np.allclose(total, history.loss, rtol=1e-3, atol=1e-3)
+
+
+def test_no_picture_makes_the_losses_or_gradients_nan(trained):
+    model, _ = trained
     for name, objects in HARD.items():
         model.reset_metrics()
-        logs = model.train_on_batch(pictures(1), targets(objects, count=2), return_dict=True)
+        y = targets(objects, objects, count=2)  # of the shapes that it was compiled for
+        logs = model.train_on_batch(pictures(), y, return_dict=True)
         assert all(np.isfinite(value) for value in logs.values()), (name, logs)
         weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
         assert all(np.isfinite(v).all() for v in weights), name
@@ -86,11 +109,19 @@ def test_no_picture_makes_the_losses_or_gradients_nan():
             assert logs["loss_objectness"] > 0 and logs["loss_classes"] > 0
 
 
-def test_padding_changes_no_loss():
-    """With every anchor and proposal sampled there is no chance in the losses."""
-    model = tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0)
-    images = pictures(1)
-    outputs = model(images, training=False)
+@pytest.fixture(scope="module")
+def sampling_all():
+    """A network that samples every anchor and proposal, so that no loss depends on chance."""
+    return seeded(tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0))
+
+
+@pytest.fixture(scope="module")
+def outputs(sampling_all):
+    return sampling_all(pictures(1), training=False)
+
+
+def test_padding_changes_no_loss(sampling_all, outputs):
+    model = sampling_all
     objects = [(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))]
     few = model.losses_of(outputs, targets(objects), SIDE, SIDE, training=False)
     many = model.losses_of(outputs, targets(objects, count=6), SIDE, SIDE, training=False)
@@ -98,10 +129,9 @@ def test_padding_changes_no_loss():
         assert float(few[name]) == pytest.approx(float(many[name]), rel=1e-5), name
 
 
-def test_the_losses_of_a_batch_agree_with_a_naive_computation():
-    """Objectness and mask loss against plain NumPy, everything sampled."""
-    model = tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0)
-    outputs = model(pictures(1), training=False)
+def test_the_losses_of_a_batch_agree_with_a_naive_computation(sampling_all, outputs):
+    """Objectness against plain NumPy, everything sampled."""
+    model = sampling_all
     y = targets([(1, (5, 8, 40, 50))])
     found = model.losses_of(outputs, y, SIDE, SIDE, training=False)
     anchors = np.concatenate(model.anchors(outputs["levels"], SIDE, SIDE))
@@ -141,13 +171,12 @@ def seeded(model):
     return model
 
 
-def test_the_first_step_costs_the_same_on_every_backend():
-    model = seeded(
-        tiny(anchors_sampled=600, anchors_positive=1.0, regions=26, regions_positive=1.0)
-    )
+def test_the_first_step_costs_the_same_on_every_backend(sampling_all):
+    """Before the step the losses of training are those of testing, which no gradient needs."""
+    model = sampling_all
     y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (2, 2, 30, 30))])
     model.compile(keras.optimizers.SGD(1e-3))
-    logs = model.train_on_batch(pictures(), y, return_dict=True)
+    logs = model.test_on_batch(pictures(), y, return_dict=True)
     assert set(logs) == set(FIRST_STEP)
     for name, value in FIRST_STEP.items():
         assert logs[name] == pytest.approx(value, rel=1e-3), name
@@ -158,32 +187,6 @@ def test_detection_is_compiled_as_the_network_was(jit):
     model = tiny()
     model.compile(jit_compile=jit)
     assert Finder(model).jit_compile is jit
-
-
-def test_training_lowers_the_loss_and_fit_keeps_its_parts():
-    keras.utils.set_random_seed(1)
-    model = tiny()
-    y = targets([(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))], [(1, (2, 2, 30, 30))])
-    model.compile(keras.optimizers.Adam(2e-3))
-    data = _Batch(pictures(), y)
-    history = training.fit(model, data, 40, show=False)
-    assert np.mean(history.loss[-5:]) < 0.7 * np.mean(history.loss[:5])
-    assert set(history.parts) == set(m.LOSSES)
-    total = np.sum([history.parts[name] for name in m.LOSSES], axis=0)
-    assert np.allclose(total, history.loss, rtol=1e-3, atol=1e-3)
-
-
-class _Batch(keras.utils.PyDataset):
-    """One batch, again and again."""
-
-    num_batches = None
-
-    def __init__(self, x, y):
-        super().__init__()
-        self.batch = (x, y)
-
-    def __getitem__(self, index):
-        return self.batch
 
 
 def test_detections_are_within_the_picture_sorted_and_padded(network):

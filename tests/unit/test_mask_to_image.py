@@ -7,17 +7,26 @@ from keras import ops
 
 from pixelwise import training
 from pixelwise.models import mask_to_image
-from pixelwise.models.mask_to_image import MaskToImage, patch_discriminator, spade_generator
+from pixelwise.models.mask_to_image import (
+    MaskToImage,
+    patch_discriminator,
+    spade_generator,
+    style_encoder,
+)
 from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.two_players import TwoPlayerAdam
 
 
-def small(num_classes=3, size=16, hidden=0, spectral=True, kind=MaskToImage, **options):
+def small(
+    num_classes=3, size=16, hidden=0, spectral=True, style=False, kind=MaskToImage, **options
+):
     """Networks of few channels for 16 x 16."""
     keras.utils.set_random_seed(0)
-    generator = spade_generator(num_classes, size, latent=4, width=2, hidden=hidden)
     return kind(
-        generator, patch_discriminator(num_classes, size, width=2, spectral=spectral), **options
+        spade_generator(num_classes, size, latent=4, width=2, hidden=hidden),
+        patch_discriminator(num_classes, size, width=2, spectral=spectral),
+        style_encoder(size, latent=4, width=2) if style else None,
+        **options,
     )
 
 
@@ -41,7 +50,8 @@ class FixedNoise(MaskToImage):
 
     def call(self, pictures, training=False):
         rng = np.random.default_rng(1)
-        return ops.convert_to_tensor(rng.normal(size=(4, self.latent)).astype("float32"))
+        noise = ops.convert_to_tensor(rng.normal(size=(4, self.latent)).astype("float32"))
+        return {"latents": noise}
 
 
 class Recorder(keras.optimizers.SGD):
@@ -97,7 +107,7 @@ def test_each_player_gets_its_own_gradient():
     model = small(kind=FixedNoise, spectral=False, l1=2.0, matching=3.0)
     real, masks = scenes()
     real, masks = ops.convert_to_tensor(real), ops.convert_to_tensor(masks)
-    noise = model(real)
+    noise = model(real)["latents"]
     fake = model.generator([noise, masks])
 
     def with_value(network, place, value):
@@ -152,11 +162,14 @@ def test_each_player_gets_its_own_gradient():
 
 
 def test_it_learns_which_grey_a_class_has():
-    model = small(num_classes=2)
-    model.compile(TwoPlayerAdam(4e-3, beta_1=0.0))
-    data = training.ArrayBatches(*scenes(64, num_classes=2), batch_size=8)
-    history = training.fit(model, data, 120, ema=0.9, show=False)
-    assert set(history.parts) == {"d", "g", "l1", "matching"}
+    model = small(num_classes=2, style=True)
+    before = model.encoder.get_weights()
+    model.compile(TwoPlayerAdam(8e-3, beta_1=0.0))
+    data = training.ArrayBatches(*scenes(64, num_classes=2), batch_size=4)
+    history = training.fit(model, data, 50, ema=0.9, show=False)
+    for old, new in zip(before, model.encoder.get_weights(), strict=True):
+        assert np.abs(old - new).max() > 0
+    assert set(history.parts) == {"d", "g", "l1", "matching", "kl"}
     sums = np.sum([history.parts[name] for name in history.parts], axis=0)
     assert sums == pytest.approx(history.loss, abs=1e-3)
     masks = scenes(16, num_classes=2, seed=1)[1]
@@ -170,6 +183,19 @@ def loss_of(model, pictures, masks):
     return ops.convert_to_numpy(model.compute_loss(pictures, masks, model(pictures)))
 
 
+def test_the_noise_is_drawn_near_the_style_and_its_divergence_is_paid_for():
+    model = small(style=True, l1=1.0, kl=0.5)
+    pictures, masks = scenes(64)
+    told = model(pictures)
+    mean, log_variance = (ops.convert_to_numpy(told[k]) for k in ("mean", "log_variance"))
+    off = (ops.convert_to_numpy(told["latents"]) - mean) / np.exp(log_variance / 2)
+    assert abs(off.mean()) < 0.2 and abs(off.std() - 1) < 0.2
+    expected = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(1).mean()
+    model.reset_metrics()
+    model.compute_loss(pictures, ops.convert_to_tensor(masks), told)
+    assert float(model.means["loss_kl"].result()) == pytest.approx(0.5 * expected, rel=1e-4)
+
+
 def test_void_is_told_as_no_class_and_trained_on():
     pictures, masks = scenes()
     masks[:, :4] = 255
@@ -177,14 +203,15 @@ def test_void_is_told_as_no_class_and_trained_on():
 
 
 def test_saved_and_loaded(tmp_path):
-    model = small(hidden=2, loss="least_squares", l1=1, matching=2)
+    model = small(hidden=2, style=True, loss="least_squares", l1=1, matching=2, kl=3)
     model.compile(TwoPlayerAdam(1e-3))
     model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    for name in ("l1", "matching", "num_classes", "latent", "size", "players"):
+    for name in ("l1", "matching", "kl", "num_classes", "latent", "size", "players"):
         assert getattr(again, name) == getattr(model, name)
     masks = scenes()[1]
+    assert again.encoder.name == "encoder"
     assert again.paint(masks, seed=3) == pytest.approx(model.paint(masks, seed=3), abs=1e-5)
     assert isinstance(again.optimizer, TwoPlayerAdam)
 
@@ -268,3 +295,6 @@ def test_networks_that_do_not_fit(sentence):
         with pytest.raises(ValueError) as caught:
             MaskToImage(generator, other)
         assert said in sentence(caught)
+    with pytest.raises(ValueError) as caught:
+        MaskToImage(generator, patch_discriminator(3, 16, width=2), style_encoder(16, 5, 2))
+    assert "says 5 numbers, and the generator has 16 and 4" in sentence(caught)

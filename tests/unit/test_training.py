@@ -1,6 +1,7 @@
 """``pixelwise.training``: the steps, the state that survives a kill, the guard, the display."""
 
 import errno
+import importlib.util
 import os
 import signal
 import subprocess
@@ -154,47 +155,37 @@ def test_a_short_run_averages_over_a_tenth_of_it():
 
 
 def test_a_killed_run_ends_where_an_uninterrupted_one_does(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
-
-    def start(action):
-        command = [sys.executable, str(JOB), str(tmp_path), action]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-
-    state = tmp_path / "job.npz"
-    first = start("wait")
-    wait_for(lambda: state.exists() and runstate.read(state)[0]["step"] >= 5, first)
-    first.kill()
-    first.communicate()
-    reached = runstate.read(state)[0]["step"]
-    assert 5 <= reached < 40
-
-    second = start("write")
-    second.communicate(timeout=120)
-    assert second.returncode == -signal.SIGKILL
+    """The system kills it while it writes a state, then Ctrl-C stops what goes on from there."""
+    specification = importlib.util.spec_from_file_location("training_job", JOB)
+    job = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(job)
+    killed = subprocess.run(
+        [sys.executable, str(JOB), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "job.npz.part").read_bytes().startswith(b"PK\x03\x04 half")
-    assert runstate.read(state)[0]["step"] == reached + 5
+    assert runstate.read(tmp_path / "job.npz")[0]["step"] == 5
 
-    third = start("finish")
-    errors = third.communicate(timeout=120)[1]
-    assert third.returncode == 0, errors.decode()
+    def stop(model):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.train(tmp_path, validate=stop)
+    assert runstate.read(tmp_path / "job.npz")[0]["step"] == 15
+    resumed, history = job.train(tmp_path)
+    whole, reference = job.train(None, name=None)
     assert not (tmp_path / "job.npz.part").exists()
-    result = np.load(tmp_path / "result.npz")
-    assert result["from"] == reached + 5
-    assert list(result["steps"]) == list(range(1, 41))
-    assert np.allclose(result["loss"], result["reference"], atol=1e-5)
-    assert np.allclose(result["validation"], result["reference_validation"], atol=1e-5)
-    resumed = [result[key] for key in result.files if key.startswith("resumed/")]
-    whole = [result[key] for key in result.files if key.startswith("whole/")]
-    assert len(resumed) == len(whole) == 8
-    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(resumed, whole, strict=True))
-
-
-def wait_for(reached, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not reached():
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    assert history.resumed_from == 15 and history.steps == list(range(1, 41))
+    assert np.allclose(history.loss, reference.loss, atol=1e-5)
+    assert history.validation == [
+        {"step": row["step"], "mean": pytest.approx(row["mean"], abs=1e-5)}
+        for row in reference.validation
+    ]
+    assert [row["step"] for row in history.validation] == [15, 30, 40]
+    pairs = list(zip(resumed.get_weights(), whole.get_weights(), strict=True))
+    assert len(pairs) == 8 and all(np.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):

@@ -59,7 +59,7 @@ def test_every_weight_learns_and_the_prior_teaches_the_encoder_nothing(trained):
     # The same steps without a prior's gradient: encoder and decoder end the same.
     ends = []
     for trainable in (True, False):
-        model = tiny()
+        model = tiny(prior_blocks=1)
         model.prior.trainable = trainable
         fitted(model, 4)
         ends.append([array(v) for v in model.encoder.weights + model.decoder.weights])
@@ -68,15 +68,18 @@ def test_every_weight_learns_and_the_prior_teaches_the_encoder_nothing(trained):
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
-    whole = tiny()
+    def short():
+        return tiny(prior_blocks=1)
+
+    whole = short()
     expected = fitted(whole, name="whole", directory=tmp_path)
 
     def stop(model):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fitted(tiny(), name="cut", directory=tmp_path, validate=stop, validate_every=5)
-    resumed = tiny()
+        fitted(short(), name="cut", directory=tmp_path, validate=stop, validate_every=5)
+    resumed = short()
     history = fitted(
         resumed, name="cut", directory=tmp_path, validate=lambda model: {}, validate_every=5
     )
@@ -138,6 +141,14 @@ def test_saved_and_loaded_it_says_the_same(trained, tmp_path):
         np.testing.assert_allclose(again.terms(x, labels)[name], values, rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    """A model that is compiled once for several tests, and its weights."""
+    model = tiny(num_classes=10, prior_blocks=1)
+    model.compile("adam")
+    return model, model.get_weights()
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -146,9 +157,9 @@ def test_saved_and_loaded_it_says_the_same(trained, tmp_path):
         lambda x, labels: (x, labels + 10),
     ],
 )
-def test_values_that_are_none_stop_the_training(sentence, spoil):
-    model = tiny(num_classes=10)
-    model.compile("adam")
+def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
+    model, weights = compiled
+    model.set_weights(weights)
     with pytest.raises(training.TrainingDiverged) as caught:
         training.fit(model, spoil(*garments()[0]), 2, show=False)
     assert "step 1" in sentence(caught)

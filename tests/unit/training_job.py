@@ -1,15 +1,12 @@
-"""A training run in a process of its own, for the tests that kill it.
+"""A training run for the test that kills it.
 
-Arguments: the folder of the state, what happens ("wait" trains slowly until it is killed, "write"
-kills itself in the middle of writing a state, "finish" trains to the end, then once more without
-interruption, and writes both to result.npz).
+As a program with the folder of its state as argument, it kills itself in the middle of writing a
+state.
 """
 
 import os
 import signal
 import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,17 +16,15 @@ from pixelwise import runstate, training
 STEPS = 40
 
 
-class Slow(keras.utils.PyDataset):
+class Drawn(keras.utils.PyDataset):
     """Endless batches of which each is drawn from its number."""
 
     num_batches = None
 
-    def __init__(self, pause):
+    def __init__(self):
         super().__init__(workers=2)
-        self.pause = pause
 
     def __getitem__(self, index):
-        time.sleep(self.pause)
         rng = np.random.default_rng(index)
         x = rng.normal(size=(8, 6)).astype("float32")
         return x, (x[:, 0] + x[:, 1] > 0).astype("int32")
@@ -59,16 +54,21 @@ def validate(model):
     return {"mean": float(np.mean(model.predict(np.ones((2, 6), "float32"), verbose=0)))}
 
 
-def train(folder, pause=0.0, **options):
+def train(folder, **options):
     """Trains the model; returns it and the history."""
     model = build()
-    options = {"directory": folder, "name": "job", "save_every": 0, **options}
+    options = {
+        "directory": folder,
+        "name": "job",
+        "save_every": 0,
+        "validate": validate,
+        **options,
+    }
     history = training.fit(
         model,
-        Slow(pause),
+        Drawn(),
         STEPS,
         ema=0.8,
-        validate=validate,
         validate_every=15,
         show=False,
         **options,
@@ -92,24 +92,6 @@ def die_while_writing(count):
     runstate.np.savez = savez
 
 
-def main(folder, action):
-    """Runs one of the three actions."""
-    if action == "wait":
-        train(folder, pause=0.1)
-    elif action == "write":
-        die_while_writing(6)
-        train(folder)
-    else:
-        resumed, history = train(folder)
-        whole, reference = train(None, name=None)
-        arrays = {f"resumed/{i}": w for i, w in enumerate(resumed.get_weights())}
-        arrays |= {f"whole/{i}": w for i, w in enumerate(whole.get_weights())}
-        arrays |= {"from": history.resumed_from, "loss": history.loss, "steps": history.steps}
-        arrays |= {"reference": reference.loss}
-        arrays["validation"] = [[row["step"], row["mean"]] for row in history.validation]
-        arrays["reference_validation"] = [[r["step"], r["mean"]] for r in reference.validation]
-        np.savez(Path(folder) / "result.npz", **arrays)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    die_while_writing(6)
+    train(sys.argv[1])

@@ -7,10 +7,13 @@ A segmentation network turned round. The label map says what is where, and leave
 one label map has many pictures, and the noise chooses one. Both networks are told the label map,
 the generator after every normalisation (``nn/spade.py``), the discriminator beside the picture.
 
-What the generator is not told is to come near the real picture of the label map. The mean absolute
-error (``l1``), which pix2pix adds, asks for the median of all pictures that could be meant. Where
-the label map decides nearly all, as for a building's front, that is a sharp picture; where it
-leaves garments their colours and backgrounds everything, it is a grey one. Chapter 8.
+The mean absolute error to the real picture of the label map (``l1``), which pix2pix adds, asks for
+the median of all pictures that could be meant. Where the label map decides nearly all, as for a
+building's front, that is a sharp picture; where it leaves garments their colours and backgrounds
+everything, it is a grey one. With a style encoder the two go together: in training the noise is
+drawn near what the encoder says of the real picture, as in a VAE, and the rest is left to the label
+map. Then the error asks for *this* picture, and the KL divergence keeps the noise standard normal,
+so that new pictures can be drawn from it. Chapter 8.
 """
 
 import keras
@@ -19,11 +22,13 @@ from keras import layers, ops
 
 from pixelwise import checks
 from pixelwise.models import generative
+from pixelwise.nn.divergences import kl_normal, reparameterise
 from pixelwise.nn.gan_losses import players
 from pixelwise.nn.spade import SPADE, OneHotMap
 from pixelwise.nn.spectral import SpectralNorm
 from pixelwise.nn.two_players import judge, values
 
+NETWORKS = ("generator", "discriminator", "encoder")
 VOID = 255
 DOUBLINGS = 4  # of the generator's first map
 BATCH = 50  # pictures that are painted at a time
@@ -79,6 +84,37 @@ def spade_generator(num_classes, size=64, latent=64, width=16, hidden=0):
     return keras.Model([latents, masks], pictures, name="generator")
 
 
+def style_encoder(size=64, latent=64, width=16):
+    """Builds an encoder of a picture's style: what its label map does not say.
+
+    Args:
+        size, latent: as for ``spade_generator``.
+        width: channels of the first map; each of the next three has twice as many, at most four
+            times.
+
+    Returns:
+        ``keras.Model`` from pictures ``(batch, size, size, 3)`` in [0, 1] to mean and log-variance,
+        two ``(batch, latent)``. Its layers have names that begin with ``generator``: it learns with
+        the generator.
+
+    Raises:
+        ValueError: if an argument is not possible.
+
+    Source: Park et al. 2019, section 3 (multi-modal synthesis) and appendix A.
+    """
+    _check(2, size, width)
+    checks.whole("latent", latent, 1)
+    pictures = keras.Input((size, size, 3), name="pictures")
+    x = layers.Rescaling(2.0, -1.0, name=_g("style-centred"))(pictures)
+    for number in range(1, DOUBLINGS + 1):
+        filters = width * min(4, 2 ** (number - 1))
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", name=_g(f"style-down{number}"))(x)
+        x = layers.LeakyReLU(SLOPE, name=_g(f"style-activation{number}"))(x)
+    x = layers.Flatten(name=_g("style-flatten"))(x)
+    heads = [layers.Dense(latent, name=_g(f"style-{head}"))(x) for head in ("mean", "log_variance")]
+    return keras.Model(pictures, heads, name="encoder")
+
+
 def patch_discriminator(num_classes, size=64, width=32, spectral=True):
     """Builds a discriminator that judges patches of a picture beside its label map.
 
@@ -132,19 +168,23 @@ class MaskToImage(keras.Model):
     nor void, makes the loss NaN, since a compiled graph cannot raise an error for a value: training
     stops at that step.
 
-    Called on a batch of pictures it draws the noise for as many; ``compute_loss``, which knows the
-    label maps, paints with it. It reports ``loss_d`` and ``loss_g`` of the players, ``loss_l1`` and
-    ``loss_matching``, weighted, and the mean logits ``score_real`` and ``score_fake``.
+    Called on a batch of pictures it draws the noise for as many, near their styles if there is an
+    encoder; ``compute_loss``, which knows the label maps, paints with it. It reports ``loss_d`` and
+    ``loss_g`` of the players, ``loss_l1``, ``loss_matching`` and ``loss_kl``, weighted, and the
+    mean logits ``score_real`` and ``score_fake``.
 
     Args:
         generator: ``keras.Model`` as ``spade_generator`` builds.
         discriminator: ``keras.Model`` as ``patch_discriminator`` builds.
+        encoder: ``None``, or ``keras.Model`` as ``style_encoder`` builds.
         loss: a key of ``gan_losses.LOSSES``.
         l1: weight of the mean absolute difference to the real picture of the label map; not
-            negative. It asks for the median of all that the label map can mean: see above.
+            negative. Without an encoder it asks for the median of all that the label map can mean.
         matching: weight of the difference between real and painted pictures in the mean of each
             channel of the discriminator's hidden maps; not negative. It asks for the same
             statistics in a batch, not for the same picture, and leaves the noise its say.
+        kl: weight of the KL divergence of the encoder's normals from the standard normal, in nats a
+            picture; not negative.
         seed: of the noise, whole number.
 
     Raises:
@@ -159,37 +199,48 @@ class MaskToImage(keras.Model):
         self,
         generator,
         discriminator,
+        encoder=None,
         *,
         loss="hinge",
         l1=0.0,
         matching=0.0,
+        kl=0.05,
         seed=0,
         name="mask_to_image",
     ):
         super().__init__(name=name)
-        generative.numbers(l1=l1, matching=matching)
-        self.generator, self.discriminator = generator, discriminator
-        self.num_classes = _check_networks(generator, discriminator)
+        generative.numbers(l1=l1, matching=matching, kl=kl)
+        self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
+        self.num_classes = _check_networks(generator, discriminator, encoder)
         self.latent = generator.inputs[0].shape[-1]
         self.size = generator.outputs[0].shape[1]
         self.players = players(loss)
-        self.l1, self.matching = float(l1), float(matching)
+        self.l1, self.matching, self.kl = float(l1), float(matching), float(kl)
         self.arguments = {"loss": loss, "seed": seed}
         self.seed_generator = keras.random.SeedGenerator(seed)
-        names = ("loss_d", "loss_g", "loss_l1", "loss_matching", "score_real", "score_fake")
+        names = ("d", "g", "l1", "matching", "kl")
+        names = (*(f"loss_{name}" for name in names), "score_real", "score_fake")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
     def call(self, pictures, training=False):
-        """Returns noise for as many pictures, float ``(batch, latent)``."""
-        shape = (ops.shape(pictures)[0], self.latent)
-        return keras.random.normal(shape, seed=self.seed_generator)
+        """Returns noise for as many pictures, in a dict of ``latents`` float ``(batch, latent)``,
+        and of ``mean`` and ``log_variance`` of the same shape, if there is an encoder."""
+        noise = keras.random.normal((ops.shape(pictures)[0], self.latent), seed=self.seed_generator)
+        if self.encoder is None:
+            return {"latents": noise}
+        mean, log_variance = self.encoder(pictures, training=training)
+        latents = reparameterise(mean, log_variance, noise)
+        return {"latents": latents, "mean": mean, "log_variance": log_variance}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of both players' losses and of the weighted terms."""
         real, masks, valid = self._batch(x, y)
-        fake = ops.cast(self.generator([y_pred, masks], training=training), "float32")
-        parts = self.play(real, fake, masks, training)
+        fake = self.generator([y_pred["latents"], masks], training=training)
+        parts = self.play(real, ops.cast(fake, "float32"), masks, training)
+        if self.encoder is not None:
+            divergence = kl_normal(y_pred["mean"], y_pred["log_variance"])
+            parts["loss_kl"] = self.kl * ops.mean(divergence)
         for name, value in parts.items():
             self.means[name].update_state(value)
         loss = sum(value for name, value in parts.items() if name.startswith("loss_"))
@@ -217,6 +268,7 @@ class MaskToImage(keras.Model):
             "loss_g": self.players.generator(judged),
             "loss_l1": self.l1 * ops.mean(ops.abs(fake - real)) if self.l1 else zero,
             "loss_matching": self.matching * _difference(wanted, found) if self.matching else zero,
+            "loss_kl": zero,
             "score_real": ops.mean(real_logits),
             "score_fake": ops.mean(fake_logits),
         }
@@ -291,17 +343,17 @@ class MaskToImage(keras.Model):
 
     def get_config(self):
         networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in ("generator", "discriminator")
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in NETWORKS
         }
-        own = {name: getattr(self, name) for name in ("l1", "matching", "name")}
+        own = {name: getattr(self, name) for name in ("l1", "matching", "kl", "name")}
         return {**networks, **self.arguments, **own}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         networks = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("generator", "discriminator")
+            name: config[name]
+            and keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in NETWORKS
         }
         return cls(**{**config, **networks})
 
@@ -313,7 +365,7 @@ def _difference(wanted, found):
     return sum(ops.mean(ops.abs(ops.stop_gradient(w) - f)) for w, f in pairs) / len(found)
 
 
-def _check_networks(generator, discriminator):
+def _check_networks(generator, discriminator, encoder):
     """Raises one sentence if the networks do not fit each other; returns the number of classes."""
     told = []
     for network in (generator, discriminator):
@@ -330,6 +382,14 @@ def _check_networks(generator, discriminator):
             raise ValueError(
                 f"The generator has {first} {what} and the discriminator {second}: build both for "
                 "the same."
+            )
+    if encoder is not None:
+        styles, wanted = encoder.outputs[0].shape[-1], generator.inputs[0].shape[-1]
+        if len(encoder.outputs) != 2 or styles != wanted or encoder.inputs[0].shape[1] != sides[0]:
+            raise ValueError(
+                f"The encoder reads {encoder.inputs[0].shape[1]} pixels a side and says {styles} "
+                f"numbers, and the generator has {sides[0]} and {wanted}: build it with "
+                "style_encoder for the same."
             )
     return told[0]
 

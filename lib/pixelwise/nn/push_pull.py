@@ -3,23 +3,26 @@
 from keras import layers, ops
 
 
-def push_pull(x, known, levels=3):
+def push_pull(x, known, levels=3, sweeps=4):
     """Fills in what is not known from means of what is, coarse to fine.
 
     On the way up each cell of two by two becomes the mean of its known part. At the top, what is
     still missing is the mean of all. On the way down a cell that is known in part is its mean, by
-    that part, and for the rest what the coarser cells say, interpolated bilinearly.
+    that part, and for the rest what the coarser cells say, interpolated bilinearly; then each
+    missing cell becomes the mean of its four neighbours, some times over. With many sweeps that is
+    the harmonic filling.
 
     Args:
         x: float ``(batch, height, width, channels)``, 0 where it is not known; height and width are
             multiples of ``2 ** levels``.
         known: float ``(batch, height, width, 1)``, 0 or 1.
         levels: how often cells are doubled.
+        sweeps: how often missing cells become the mean of their neighbours, at each level.
 
     Returns:
         float ``(batch, height, width, channels)``, ``x`` where it is known.
 
-    Source: after Gortler et al. 1996 (The Lumigraph), section 3.4.
+    Source: after Gortler et al. 1996 (The Lumigraph), section 3.4; Jacobi's method for the sweeps.
     """
     if levels == 0:
         count = ops.maximum(ops.sum(known, axis=(1, 2), keepdims=True), 1e-6)
@@ -32,5 +35,14 @@ def push_pull(x, known, levels=3):
         full = ops.minimum(4 * share, 1)
         halved = halved / ops.maximum(share, 1e-6) * full
         up = layers.UpSampling2D(interpolation="bilinear", data_format="channels_last")
-        coarse = up(push_pull(halved, full, levels - 1))
-    return x + (1 - known) * coarse
+        coarse = up(push_pull(halved, full, levels - 1, sweeps))
+    filled = x + (1 - known) * coarse
+    for _ in range(sweeps):
+        filled = ops.where(known > 0, filled, _mean_of_neighbours(filled))
+    return filled
+
+
+def _mean_of_neighbours(x):
+    """The mean of the cells above, below, left and right; beyond the edge a cell meets itself."""
+    x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="symmetric")
+    return (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4
