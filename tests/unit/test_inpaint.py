@@ -53,6 +53,14 @@ def test_any_size_is_filled_and_known_pixels_stay(convolution, height, width):
     assert not np.allclose(filled[holes], images[holes])
 
 
+def test_one_model_fills_one_size_after_another():
+    model = Inpainter(inpainter(4))
+    for height, width in ((16, 24), (24, 16), (21, 30)):
+        image, hole = np.full((1, height, width, 3), 0.5, "float32"), np.zeros((height, width))
+        hole[4:9, 5:11] = 1
+        assert np.isfinite(model.fill(image, hole)).all()
+
+
 def test_what_stands_in_the_hole_is_not_seen():
     images, holes, _ = batch()
     for convolution in ("gated", "partial"):

@@ -22,6 +22,7 @@ from pixelwise.nn.gated_convolution import GatedConv2D, PartialConv2D
 from pixelwise.nn.push_pull import push_pull
 from pixelwise.nn.spectral import SpectralNorm
 from pixelwise.nn.two_players import judge, values
+from pixelwise.nn.upsampling import DoubleBilinear
 
 LEVELS = 3  # how often maps are halved; sizes that are no multiple of 8 are mirrored on to one
 STRIDE = 2**LEVELS
@@ -294,7 +295,7 @@ def _added(state, made, number):
 
 def _joined(state, skip, name):
     """Doubles a map and sets the encoder's map of that size beside it."""
-    x = layers.UpSampling2D(interpolation="bilinear", name=_g(f"{name}-double"))(state[0])
+    x = DoubleBilinear(name=_g(f"{name}-double"))(state[0])
     x = layers.Concatenate(name=_g(f"{name}-join"))([x, skip[0]])
     if state[1] is None:
         return x, None

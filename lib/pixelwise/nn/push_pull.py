@@ -1,6 +1,8 @@
 """A smooth first guess of what is in a hole, by means of ever larger cells. Chapter 8."""
 
-from keras import layers, ops
+from keras import ops
+
+from pixelwise.nn.upsampling import DoubleBilinear
 
 
 def push_pull(x, known, levels=3, sweeps=4):
@@ -34,8 +36,7 @@ def push_pull(x, known, levels=3, sweeps=4):
         # A cell counts as known as far as any of it is: a quarter of it is as good as all.
         full = ops.minimum(4 * share, 1)
         halved = halved / ops.maximum(share, 1e-6) * full
-        up = layers.UpSampling2D(interpolation="bilinear", data_format="channels_last")
-        coarse = up(push_pull(halved, full, levels - 1, sweeps))
+        coarse = DoubleBilinear()(push_pull(halved, full, levels - 1, sweeps))
     filled = x + (1 - known) * coarse
     for _ in range(sweeps):
         filled = ops.where(known > 0, filled, _mean_of_neighbours(filled))

@@ -129,6 +129,25 @@ def resize_bilinear(x, size):
     return x
 
 
+@keras.saving.register_keras_serializable(package="pixelwise")
+class DoubleBilinear(keras.layers.Layer):
+    """Doubles maps bilinearly, also those whose height and width only a running graph knows.
+
+    ``keras.layers.UpSampling2D`` does the same, but fails in a compiled TensorFlow model at the
+    second size of picture (Keras 3.15).
+
+    Call arguments: float ``(batch, height, width, channels)``.
+    Returns: float ``(batch, 2 height, 2 width, channels)``.
+    """
+
+    def call(self, x):
+        return resize_bilinear(x, [2 * side for side in ops.shape(x)[1:3]])
+
+    def compute_output_shape(self, shape):
+        sides = [None if side is None else 2 * side for side in shape[1:3]]
+        return (shape[0], *sides, shape[3])
+
+
 def _neighbours(old, new, dtype):
     """The two cells that each new cell lies between, and how far it is from the first, 0 to 1."""
     centre = (ops.arange(new, dtype="float32") + 0.5) * (
