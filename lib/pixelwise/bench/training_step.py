@@ -1,7 +1,6 @@
 """What the cases of ``detection.py`` train: our small Mask R-CNN, and torchvision's made as slim.
 
-Each call is one step on the same batch and returns the losses: of torchvision's those of the step,
-of ours the means of all steps so far.
+Each call is one step on the same batch and returns the losses of that step.
 """
 
 import numpy as np
