@@ -1,5 +1,6 @@
 """``pixelwise run`` on a small book: what it writes, how it fails, stops and goes on."""
 
+import functools
 import json
 import os
 import re
@@ -162,6 +163,8 @@ def test_ctrl_c_leaves_what_is_finished_and_resume_goes_on(built):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Tests that run in the background of a shell are deaf to it, and so is what they start.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(built.build / "01_two.log")
     time.sleep(1)
