@@ -119,11 +119,20 @@ def _check(batch, step):
 
 
 def num_batches(data):
-    """Returns the length of a data set in batches, None if it is endless."""
+    """Returns the length of a data set in batches, None if it is endless.
+
+    Raises:
+        ValueError: if it is none.
+    """
     try:
         return data.num_batches
     except NotImplementedError:
         return None
+    except AttributeError as error:
+        raise ValueError(
+            f"The data set is of the type {type(data).__name__}: give a keras.utils.PyDataset, as "
+            "pixelwise.data.load returns."
+        ) from error
 
 
 def check_length(count):

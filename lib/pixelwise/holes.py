@@ -85,7 +85,7 @@ def checked(images, holes):
             f"The pictures have dtype {images.dtype}: give float32 in [0, 1], which is "
             'images.astype("float32") / 255 for eight bits.'
         )
-    holes = np.array(np.broadcast_to(holes, images.shape[:3]))
+    holes = np.array(np.broadcast_to(holes, images.shape[:3]), order="C")
     missing = holes.reshape(len(holes), -1).mean(axis=1)
     if (missing == 0).any():
         raise ValueError(

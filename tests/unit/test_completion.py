@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from pixelwise.models import completion
+from pixelwise.models import completion, gan_networks
+from pixelwise.models.gan import GAN
 from pixelwise.models.vae import VAE
 from pixelwise.models.vae_networks import vae, vqvae
 
@@ -154,6 +155,32 @@ def test_the_networks_of_the_book_with_classes_and_codes():
     assert completion.interpolate(codes, *garments, 3).shape == (3, 28, 28, 1)
 
 
+def test_a_gan_of_classes_is_searched_and_told_them(monkeypatch):
+    told = GAN(
+        gan_networks.dcgan_generator(latent=3, width=2, num_classes=4),
+        gan_networks.dcgan_discriminator(width=2, num_classes=4),
+        num_classes=4,
+    )
+    garments = RNG.random((2, 28, 28, 1), dtype="float32")
+    half = np.zeros((28, 28), bool)
+    half[:14] = True
+    made = completion.complete(told, garments, half, labels=[1, 2], steps=2)
+    np.testing.assert_array_equal(made[:, :14], garments[:, :14])
+    search, asked = completion.search, []
+
+    def quick(model, pictures, known=None, labels=None, steps=2, **options):
+        asked.append(list(labels))
+        return search(model, pictures, known, labels, 1)
+
+    monkeypatch.setattr(completion, "search", quick)
+    completion.complete(told, garments, half, "repeat", labels=[1, 2], steps=1)
+    completion.denoise(told, garments, 0.1, "repeat", labels=[2, 3])
+    completion.shift(told, garments, np.ones(3), labels=[3, 0])
+    completion.interpolate(told, *garments, 3, label=1)
+    completion.direction(told, garments, garments, labels=([0, 1], [2, 3]))
+    assert asked == [[1, 2], [2, 3], [3, 0], [1, 1], [0, 1], [2, 3]]
+
+
 @pytest.mark.parametrize(
     "call, said",
     [
@@ -165,6 +192,8 @@ def test_the_networks_of_the_book_with_classes_and_codes():
         (lambda x, k: completion.complete(Linear(), x, k * 1), "type int64"),
         (lambda x, k: completion.complete(Linear(), 9 + x, k), "scale them to [0, 1]"),
         (lambda x, k: completion.denoise(Linear(), x, 0), "noise is 0"),
+        (lambda x, k: completion.denoise(Linear(), x, np.inf), "noise is inf"),
+        (lambda x, k: completion.denoise(Linear(), x - 0.9, 0.1), "clip them to [0, 1]"),
         (lambda x, k: completion.denoise(Linear(), x, 0.1, "blur"), "method is 'blur'"),
         (lambda x, k: completion.between([1.0], [1.0, 2], 3), "shapes (1,) and (2,)"),
         (lambda x, k: completion.between([1.0], [2.0], 1), "count is 1"),

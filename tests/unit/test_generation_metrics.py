@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pixelwise import data
-from pixelwise.metrics import classification, features, generation
+from pixelwise.metrics import classification, features, generation, likelihood
 from pixelwise.models import inception, zoo
 from pixelwise.models.classifier import FEATURES, feature_extractor, garment_classifier
 from pixelwise.weights import published
@@ -332,6 +332,18 @@ WRONG = {
     "batches of nothing": (
         lambda: features.features(GREY, batch_size=0),
         "batch_size is 0: give a whole number",
+    ),
+    "no data set": (
+        lambda: generation.evaluate(Generator(GREY), GREY),
+        "The data set is of the type ndarray: give a keras.utils.PyDataset",
+    ),
+    "no sampler": (
+        lambda: generation.evaluate(None, data.load("garments", "test", examples=9)),
+        "A NoneType draws no pictures",
+    ),
+    "no likelihood": (
+        lambda: likelihood.evaluate(Generator(GREY), data.load("garments", "test", examples=9)),
+        "A Generator gives no likelihood",
     ),
     "endless data": (
         lambda: generation.evaluate(Generator(GREY), Endless()),

@@ -221,6 +221,21 @@ def test_classical_methods_keep_what_is_known(method):
         assert filled[0, 4, 6] == pytest.approx(images[0, 3, 6])
 
 
+def test_one_hole_for_all_pictures():
+    images, holes, _ = batch(3)
+    for method in METHODS:
+        expected = fill_classical(images, np.stack([holes[0]] * 3), method)
+        assert np.array_equal(fill_classical(images, holes[0], method), expected)
+
+
+def test_nothing_in_the_hole_is_seen_in_training_not_even_nan():
+    model = small(0)
+    images, holes, truth = batch(2)
+    images[holes] = np.nan
+    made = model({"images": images, "holes": holes})
+    assert np.isfinite(float(model.compute_loss({"images": images, "holes": holes}, truth, made)))
+
+
 def test_harmonic_at_the_border_of_the_picture():
     images = np.full((1, 12, 12, 3), 0.25, "float32")
     holes = np.zeros((1, 12, 12), bool)

@@ -229,7 +229,7 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
         (lambda m: m.encode(np.zeros((2, 28, 28))), "shape (2, 28, 28): give (n, 28, 28, 1)"),
         (lambda m: m.encode(np.zeros((0, 28, 28, 1))), "n at least 1"),
         (lambda m: m.encode(np.full((1, 28, 28, 1), 3)), "from 3 to 3: scale them"),
-        (lambda m: m.encode(np.full((1, 28, 28, 1), np.nan)), "scale them"),
+        (lambda m: m.encode(np.full((1, 28, 28, 1), np.nan)), "hold NaN"),
         (lambda m: m.decode(np.zeros((2, 4)), [0, 1]), "shape (2, 4): give (n, 3)"),
         (lambda m: m.decode(np.zeros((2, 3))), "the class of each of the 2 pictures"),
         (lambda m: m.decode(np.zeros((2, 3)), [0.0, 1.0]), "whole numbers of the shape (2,)"),

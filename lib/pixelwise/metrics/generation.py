@@ -199,6 +199,10 @@ def evaluate(model, dataset, *, extractors=("garments", "mobilenet"), k=3, least
     if isinstance(extractors, str) or not extractors:
         raise ValueError(f"extractors is {extractors!r}: give a list of one name or more.")
     real = extraction.pictures_of(dataset)
+    if not hasattr(model, "sample"):
+        raise ValueError(
+            f"A {type(model).__name__} draws no pictures: measure a GAN, a VAE or a VQVAE."
+        )
     fake = np.asarray(model.sample(len(real), seed=seed))
     if fake.shape != real.shape:
         raise ValueError(

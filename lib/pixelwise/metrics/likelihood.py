@@ -6,6 +6,7 @@ be compared. Chapter: VAE.
 
 import numpy as np
 
+from pixelwise.batches import check_length, num_batches
 from pixelwise.checks import whole
 from pixelwise.metrics import generation
 from pixelwise.nn.divergences import mean_and_error
@@ -47,12 +48,12 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0, extractors=()):
     whole("pictures", pictures, 1)
     terms, said, bounds, dimensions, measured = [], [], [], 0, 0
     quantised = hasattr(model, "codebook")
-    if not dataset.num_batches or dataset.num_batches < 0:
+    if not hasattr(model, "terms"):
         raise ValueError(
-            f"The data set has {dataset.num_batches} batches: measure on a split of known, "
-            "positive length, such as 'test'."
+            f"A {type(model).__name__} gives no likelihood: measure a VAE or a VQVAE, and others "
+            "by metrics.generation.evaluate."
         )
-    for number in range(dataset.num_batches):
+    for number in range(check_length(num_batches(dataset))):
         images, labels = dataset[number]
         terms.append(model.terms(images, labels, seed=[seed, number]))
         said.append(model.codes(images) if quantised else model.posterior(images)[0])

@@ -6,6 +6,8 @@ what is known best; so is any decoder, where an encoder would have to look at a 
 Chapter 7.
 """
 
+import numbers
+
 import numpy as np
 from keras import ops
 
@@ -50,7 +52,7 @@ def complete(model, pictures, known, method="latents", labels=None, steps=None, 
     made = np.random.default_rng(seed).random(pictures.shape, dtype="float32")
     for _ in range(steps):
         whole = np.where(known, pictures, made)
-        made = _decode(model, encode(model, whole), labels)
+        made = _decode(model, encode(model, whole, labels), labels)
     return np.where(known, pictures, made)
 
 
@@ -152,10 +154,19 @@ def denoise(model, pictures, noise, method="latents", labels=None, steps=200, se
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}: choose one of {', '.join(map(repr, METHODS))}.")
-    if not isinstance(noise, int | float) or not noise > 0:
+    real = isinstance(noise, numbers.Real) and not isinstance(noise, bool)
+    if not real or not 0 < noise < np.inf:
         raise ValueError(f"noise is {noise!r}: give a number above 0, its standard deviation.")
+    pictures = np.asarray(pictures)
+    if pictures.dtype.kind in "fiu" and pictures.size:
+        low, high = pictures.min(), pictures.max()
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"The noisy pictures go from {low:.4g} to {high:.4g}: clip them to [0, 1], as by "
+                "np.clip(pictures, 0, 1)."
+            )
     if method == "repeat":
-        return _decode(model, encode(model, pictures), labels)
+        return _decode(model, encode(model, pictures, labels), labels)
     latents = search(model, pictures, None, labels, steps, noise, seed=seed)
     return _decode(model, latents, labels)
 
@@ -218,17 +229,18 @@ def interpolate(model, start, end, count, path="spherical", label=None):
     Raises:
         ValueError: if an argument does not fit.
     """
-    ends = encode(model, np.stack([start, end]))
+    ends = encode(model, np.stack([start, end]), None if label is None else np.full(2, label))
     labels = None if label is None else np.full(count, label)
     return _decode(model, between(ends[0], ends[1], count, path), labels)
 
 
-def direction(model, having, lacking):
+def direction(model, having, lacking, labels=(None, None)):
     """Returns what pictures that have something differ in from those that lack it, in the latents.
 
     Args:
         model: with ``encode``.
         having, lacking: float ``(n, height, width, channels)`` and ``(m, ...)`` in [0, 1].
+        labels: int ``(n,)`` and ``(m,)``, needed if the model is told classes and has no encoder.
 
     Returns:
         float32 ``(latents,)``: mean latents of the one minus those of the other. Added to the
@@ -236,7 +248,8 @@ def direction(model, having, lacking):
 
     Source: Radford, Metz, Chintala 2016, section 6.3.2.
     """
-    return encode(model, having).mean(0) - encode(model, lacking).mean(0)
+    first, second = (encode(model, *of) for of in zip((having, lacking), labels, strict=True))
+    return first.mean(0) - second.mean(0)
 
 
 def shift(model, pictures, towards, amount=1.0, labels=None):
@@ -255,7 +268,7 @@ def shift(model, pictures, towards, amount=1.0, labels=None):
     Raises:
         ValueError: if an argument does not fit.
     """
-    latents = encode(model, pictures)
+    latents = encode(model, pictures, labels)
     towards = np.asarray(towards, "float32")
     if towards.shape != latents.shape[1:]:
         raise ValueError(
@@ -265,11 +278,12 @@ def shift(model, pictures, towards, amount=1.0, labels=None):
     return _decode(model, latents + amount * towards, labels)
 
 
-def encode(model, pictures):
-    """Returns the latents of pictures; a model without an encoder gets them by ``search``."""
+def encode(model, pictures, labels=None):
+    """Returns the latents of pictures; a model without an encoder gets them by ``search``, which
+    needs int ``(n,)`` labels if the model is told classes."""
     if hasattr(model, "encode"):
         return np.asarray(model.encode(pictures), "float32")
-    return search(model, pictures)
+    return search(model, pictures, labels=labels)
 
 
 def _decode(model, latents, labels):

@@ -80,8 +80,7 @@ class GAN(keras.Model):
         self.players = players(loss)
         if penalty not in PENALTIES:
             raise ValueError(f"penalty is {penalty!r}: choose None, 'gradient' or 'r1'.")
-        if isinstance(penalty_weight, bool) or not penalty_weight >= 0:
-            raise ValueError(f"penalty_weight is {penalty_weight!r}: give a number of at least 0.")
+        generative.numbers(penalty_weight=penalty_weight)
         if augment is not None:
             read_policy(augment)
         self.penalty, self.penalty_weight, self.augment = penalty, float(penalty_weight), augment
@@ -104,7 +103,7 @@ class GAN(keras.Model):
 
     def told(self, inputs, classes):
         """Returns what a network is given: the classes beside its inputs, if it is told them."""
-        return [inputs, classes] if self.num_classes else inputs
+        return [inputs, ops.convert_to_tensor(classes)] if self.num_classes else inputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of both players' losses and the penalty."""

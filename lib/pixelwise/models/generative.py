@@ -34,10 +34,10 @@ def in_batches(network, *inputs, size=BATCH):
 
 
 def numbers(**values):
-    """Refuses values that are no numbers of at least 0, by their names."""
+    """Refuses values that are no finite numbers of at least 0, by their names."""
     for name, value in values.items():
         real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not real or not value >= 0:
+        if not real or not 0 <= value < float("inf"):
             raise ValueError(f"{name} is {value!r}: give a number of at least 0.")
 
 
@@ -106,6 +106,8 @@ def pictures(images, shape):
             f"The pictures have the shape {images.shape}: give (n, "
             f"{', '.join(map(str, shape[1:]))}), n at least 1."
         )
+    if np.isnan(images).any():
+        raise ValueError("The pictures hold NaN: look at where they come from.")
     if not ((images >= 0) & (images <= 1)).all():
         raise ValueError(
             f"The pictures go from {images.min():.4g} to {images.max():.4g}: scale them to [0, 1], "
@@ -121,6 +123,8 @@ def latents(values, width):
         raise ValueError(
             f"The latents have the shape {values.shape}: give (n, {width}), n at least 1."
         )
+    if not np.isfinite(values).all():
+        raise ValueError("The latents hold NaN or infinity: draw them from a standard normal.")
     return values
 
 

@@ -254,7 +254,8 @@ class Known(layers.Layer):
     def call(self, inputs):
         pictures, holes = inputs
         known = 1 - ops.cast(holes, pictures.dtype)[..., None]
-        smooth = push_pull(pictures * known, known, LEVELS)
+        pictures = ops.where(known > 0, pictures, 0.0)  # and not times 0, which keeps NaN
+        smooth = push_pull(pictures, known, LEVELS)
         return [(2 * pictures - 1) * known, known, smooth]
 
     def compute_output_shape(self, shapes):

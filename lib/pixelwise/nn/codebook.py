@@ -5,6 +5,8 @@ handed to the vector as it is. The codes themselves need no gradient: each is th
 the vectors that chose it. Chapter: VAE.
 """
 
+import numbers
+
 import keras
 from keras import layers, ops
 
@@ -31,7 +33,7 @@ class Codebook(layers.Layer):
     def __init__(self, codes, width, decay=0.99, least_use=0.03, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("codes", codes), ("width", width)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(f"{name} is {value!r}: give a whole number of at least 1.")
         for name, value in (("decay", decay), ("least_use", least_use)):
             if not 0 <= value < 1:

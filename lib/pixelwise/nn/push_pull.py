@@ -31,7 +31,8 @@ def push_pull(x, known, levels=3, sweeps=4):
         coarse = ops.sum(x, axis=(1, 2), keepdims=True) / count + ops.zeros_like(x)
     else:
         halved, share = (
-            ops.average_pool(part, 2, data_format="channels_last") for part in (x, known)
+            ops.average_pool(part, (2, 2), strides=(2, 2), data_format="channels_last")
+            for part in (x, known)
         )
         # A cell counts as known as far as any of it is: a quarter of it is as good as all.
         full = ops.minimum(4 * share, 1)

@@ -9,6 +9,8 @@ leaves the division out on TensorFlow and PyTorch, and on JAX the weights stay u
 leaves the weights alone on all three, as the paper does.
 """
 
+import numbers
+
 import keras
 from keras import layers, ops
 
@@ -37,7 +39,8 @@ class SpectralNorm(layers.Wrapper):
 
     def __init__(self, layer, iterations=1, **options):
         super().__init__(layer, **{"name": layer.name, **options})
-        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+        whole = isinstance(iterations, numbers.Integral) and not isinstance(iterations, bool)
+        if not whole or iterations < 1:
             raise ValueError(f"iterations is {iterations!r}: give a whole number of at least 1.")
         self.iterations = iterations
 

@@ -98,8 +98,13 @@ class TwoPlayerAdam(keras.optimizers.Adam):
         super().__init__(
             learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, name=name, **options
         )
-        factor, whole = generator_factor, isinstance(every, int) and not isinstance(every, bool)
-        if not isinstance(factor, numbers.Real) or isinstance(factor, bool) or not factor > 0:
+        factor = generator_factor
+        whole = isinstance(every, numbers.Integral) and not isinstance(every, bool)
+        if (
+            not isinstance(factor, numbers.Real)
+            or isinstance(factor, bool)
+            or not 0 < factor < float("inf")
+        ):
             raise ValueError(f"generator_factor is {factor!r}: give a number above 0.")
         if not whole or every < 1:
             raise ValueError(f"every is {every!r}: give a whole number of at least 1.")
