@@ -160,7 +160,8 @@ class Inpainter(keras.Model):
 
     def call(self, inputs, training=False):
         """Returns what the network makes, float ``(batch, height, width, 3)``, hole or not."""
-        return self.generator([inputs["images"], _as_numbers(inputs["holes"])], training=training)
+        told = [ops.convert_to_tensor(inputs["images"]), _as_numbers(inputs["holes"])]
+        return self.generator(told, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the weighted sum of the errors and, with a judge, of both players' losses."""
