@@ -130,3 +130,19 @@ def sentence():
 def tree():
     """A function that lists everything below a folder, as sorted names."""
     return lambda folder: sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+
+
+@pytest.fixture
+def recorder():
+    """An optimizer that keeps the sum of the gradients, as ``kept``, and lets the weights be."""
+    import keras
+
+    class Recorder(keras.optimizers.SGD):
+        def build(self, variables):
+            super().build(variables)
+            self.kept = [self.add_variable_from_reference(v, name="kept") for v in variables]
+
+        def update_step(self, gradient, variable, learning_rate):
+            self.assign_add(self.kept[self._get_variable_index(variable)], gradient)
+
+    return Recorder(1.0)

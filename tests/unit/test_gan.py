@@ -59,17 +59,6 @@ class FixedNoise(GAN):
         return {"pictures": made, "classes": classes}
 
 
-class Recorder(keras.optimizers.SGD):
-    """An optimizer that keeps the sum of the gradients and lets the weights be."""
-
-    def build(self, variables):
-        super().build(variables)
-        self.kept = [self.add_variable_from_reference(v, name="kept") for v in variables]
-
-    def update_step(self, gradient, variable, learning_rate):
-        self.assign_add(self.kept[self._get_variable_index(variable)], gradient)
-
-
 @pytest.mark.parametrize("size, channels, num_classes", [(28, 1, None), (32, 3, 4), (64, 3, None)])
 @pytest.mark.parametrize("kind", ["mlp", "dcgan", "resnet"])
 def test_networks_fit_each_other(kind, size, channels, num_classes):
@@ -107,7 +96,9 @@ def test_the_rules_of_dcgan_can_be_broken_one_at_a_time():
     "loss, norm, num_classes",
     [("non_saturating", "batch", None), ("hinge", "batch", 3), ("wasserstein", "none", None)],
 )
-def test_each_player_gets_its_own_gradient_and_the_statistics_are_its_own(loss, norm, num_classes):
+def test_each_player_gets_its_own_gradient_and_the_statistics_are_its_own(
+    loss, norm, num_classes, recorder
+):
     model = small(num_classes, norm)
     penalty = "gradient" if norm == "none" else None
     gan = FixedNoise(
@@ -167,7 +158,7 @@ def test_each_player_gets_its_own_gradient_and_the_statistics_are_its_own(loss, 
     twin(told_real, training=True)
     twin(told_fake, training=True)
 
-    gan.compile(Recorder(1.0))
+    gan.compile(recorder)
     gan.train_on_batch(real, classes)
     for variable, kept in zip(gan.trainable_variables, gan.optimizer.kept, strict=True):
         wanted = expected[variable.path]

@@ -54,17 +54,6 @@ class FixedNoise(MaskToImage):
         return {"latents": noise}
 
 
-class Recorder(keras.optimizers.SGD):
-    """An optimizer that keeps the sum of the gradients and lets the weights be."""
-
-    def build(self, variables):
-        super().build(variables)
-        self.kept = [self.add_variable_from_reference(v, name="kept") for v in variables]
-
-    def update_step(self, gradient, variable, learning_rate):
-        self.assign_add(self.kept[self._get_variable_index(variable)], gradient)
-
-
 @pytest.mark.parametrize("size, hidden", [(16, 0), (32, 3)])
 def test_networks_fit_each_other(size, hidden):
     model = small(size=size, hidden=hidden)
@@ -103,7 +92,7 @@ def test_the_label_map_and_the_noise_both_decide():
     assert made[-1] == pytest.approx(made[(len(many) - 1) % 2], abs=1e-5)
 
 
-def test_each_player_gets_its_own_gradient():
+def test_each_player_gets_its_own_gradient(recorder):
     model = small(kind=FixedNoise, spectral=False, l1=2.0, matching=3.0)
     real, masks = scenes()
     real, masks = ops.convert_to_tensor(real), ops.convert_to_tensor(masks)
@@ -149,7 +138,7 @@ def test_each_player_gets_its_own_gradient():
             variable = network.trainable_variables[place]
             expected[variable.path] = gradient(function(place), variable.value)
 
-    model.compile(Recorder(1.0))
+    model.compile(recorder)
     model.train_on_batch(*scenes())
     found = dict(
         zip([v.path for v in model.trainable_variables], model.optimizer.kept, strict=True)

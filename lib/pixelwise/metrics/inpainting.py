@@ -56,16 +56,21 @@ def ssim(truth, filled, where=None):
 
     Source: Wang et al. 2004, section III.B, as scikit-image computes it.
     """
+    truth, filled, where = _pairs(truth, filled, where)
+    return _mean_over(_similarity(truth, filled), where)
+
+
+def _similarity(truth, filled):
+    """The similarity of checked pictures at each pixel, float64 ``(n, height, width)``."""
     from skimage.metrics import structural_similarity
 
-    truth, filled, where = _pairs(truth, filled, where)
     if min(truth.shape[1:3]) < WINDOW:
         raise ValueError(
             f"The pictures are {truth.shape[1]} x {truth.shape[2]} pixels, smaller than the window "
             f"of SSIM: give at least {WINDOW} x {WINDOW}."
         )
     found = []
-    for pair, counts in zip(zip(truth, filled, strict=True), where, strict=True):
+    for pair in zip(truth, filled, strict=True):
         _, similarity = structural_similarity(
             *pair,
             data_range=1.0,
@@ -75,8 +80,13 @@ def ssim(truth, filled, where=None):
             use_sample_covariance=False,
             full=True,
         )
-        found.append(similarity.mean(axis=-1)[counts].mean())
+        found.append(similarity.mean(axis=-1))
     return np.array(found)
+
+
+def _mean_over(maps, where):
+    """The mean of each map over the pixels that count, float64 ``(n,)``."""
+    return np.array([one[counts].mean() for one, counts in zip(maps, where, strict=True)])
 
 
 def crops(images, where):
@@ -128,20 +138,30 @@ def compare(truth, filled, where, extractor="mobilenet"):
     Raises:
         ValueError: as ``psnr`` and ``ssim``, or if there are fewer than two pictures for KID.
     """
-    everywhere = np.ones_like(where, bool)
-    error = np.abs(np.asarray(truth, "float64") - filled).mean(axis=-1)
+    described = None if extractor is None else _described(truth, where, extractor)
+    return _compare(truth, filled, where, extractor, described)
+
+
+def _compare(truth, filled, where, extractor, described):
+    """As ``compare``, told what the extractor says of the truth."""
+    right, made, counts = _pairs(truth, filled, where)
+    similarity = _similarity(right, made)
     found = {
         "psnr_hole": float(psnr(truth, filled, where).mean()),
-        "ssim_hole": float(ssim(truth, filled, where).mean()),
-        "psnr": float(psnr(truth, filled, everywhere).mean()),
-        "ssim": float(ssim(truth, filled, everywhere).mean()),
-        "l1_hole": float(np.mean([e[w].mean() for e, w in zip(error, where, strict=True)])),
+        "ssim_hole": float(_mean_over(similarity, counts).mean()),
+        "psnr": float(psnr(truth, filled).mean()),
+        "ssim": float(similarity.mean()),
+        "l1_hole": float(_mean_over(np.abs(right - made).mean(axis=-1), counts).mean()),
     }
     if extractor is not None:
-        pair = [features.features(crops(images, where), extractor) for images in (truth, filled)]
+        pair = described, _described(filled, where, extractor)
         kernel = kid(*pair, subsets=SUBSETS, subset_size=min(SUBSET_SIZE, len(truth)))
         found |= {"kid": float(kernel), "kid_spread": kernel.spread}
     return found | {"pictures": len(truth)}
+
+
+def _described(images, where, extractor):
+    return features.features(crops(images, where), extractor)
 
 
 def evaluate(model, dataset, *, baselines=(), pictures=None, extractor="mobilenet"):
@@ -164,9 +184,10 @@ def evaluate(model, dataset, *, baselines=(), pictures=None, extractor="mobilene
     """
     images, where, truth = collected(dataset, pictures)
     fill = getattr(model, "fill", model)
-    found = compare(truth, fill(images, where), where, extractor)
+    told = where, extractor, None if extractor is None else _described(truth, where, extractor)
+    found = _compare(truth, fill(images, where), *told)
     for method in baselines:
-        found[method] = compare(truth, fill_classical(images, where, method), where, extractor)
+        found[method] = _compare(truth, fill_classical(images, where, method), *told)
     return found | {"hole": float(where.mean())}
 
 

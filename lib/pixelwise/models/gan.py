@@ -19,6 +19,7 @@ from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
 from pixelwise.nn.two_players import judge, values
 
+NETWORKS = ("generator", "discriminator")
 PENALTIES = (None, "gradient", "r1")
 
 
@@ -103,7 +104,9 @@ class GAN(keras.Model):
 
     def told(self, inputs, classes):
         """Returns what a network is given: the classes beside its inputs, if it is told them."""
-        return [inputs, ops.convert_to_tensor(classes)] if self.num_classes else inputs
+        if not self.num_classes:
+            return inputs
+        return [ops.convert_to_tensor(part) for part in (inputs, classes)]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of both players' losses and the penalty."""
@@ -205,20 +208,13 @@ class GAN(keras.Model):
         return generative.labels(labels, count, self.num_classes)
 
     def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in ("generator", "discriminator")
-        }
+        networks = generative.serialised(self, NETWORKS)
         own = ("penalty", "penalty_weight", "augment", "num_classes", "name")
         return {**networks, **self.arguments, **{name: getattr(self, name) for name in own}}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        networks = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("generator", "discriminator")
-        }
-        return cls(**{**config, **networks})
+        return cls(**generative.deserialised(config, NETWORKS, custom_objects))
 
 
 def _check_networks(generator, discriminator, num_classes):

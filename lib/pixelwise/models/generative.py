@@ -155,6 +155,17 @@ def labels(values, count, num_classes):
     return values.astype("int32")
 
 
+def serialised(model, parts):
+    """Returns a model's parts as ``get_config`` needs them, by the names of its attributes."""
+    return {name: keras.saving.serialize_keras_object(getattr(model, name)) for name in parts}
+
+
+def deserialised(config, parts, custom_objects=None):
+    """Returns a config with the parts of ``serialised`` made again."""
+    read = keras.saving.deserialize_keras_object
+    return {**config, **{name: read(config[name], custom_objects) for name in parts}}
+
+
 @keras.saving.register_keras_serializable(package="pixelwise")
 class OneHot(keras.layers.Layer):
     """Turns classes, int ``(batch,)``, into float ``(batch, num_classes)`` of 0 and 1."""

@@ -27,6 +27,7 @@ from pixelwise.nn.upsampling import DoubleBilinear
 LEVELS = 3  # how often maps are halved; sizes that are no multiple of 8 are mirrored on to one
 STRIDE = 2**LEVELS
 CONVOLUTIONS = ("gated", "partial")
+NETWORKS = ("generator", "discriminator")
 PARTS = ("loss_hole", "loss_known", "loss_g", "loss_d")
 BATCH = 64  # pictures that are filled at a time
 
@@ -228,20 +229,13 @@ class Inpainter(keras.Model):
         return np.where(holes[..., None], made, known).astype("float32")
 
     def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in ("generator", "discriminator")
-        }
+        networks = generative.serialised(self, NETWORKS)
         own = {name: getattr(self, name) for name in ("adversarial", "hole", "known", "name")}
         return {**networks, **own, "loss": self.game}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        networks = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("generator", "discriminator")
-        }
-        return cls(**{**config, **networks})
+        return cls(**generative.deserialised(config, NETWORKS, custom_objects))
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")

@@ -342,20 +342,13 @@ class MaskToImage(keras.Model):
         return masks.astype("int32")
 
     def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in NETWORKS
-        }
+        networks = generative.serialised(self, NETWORKS)
         own = {name: getattr(self, name) for name in ("l1", "matching", "kl", "name")}
         return {**networks, **self.arguments, **own}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        networks = {
-            name: config[name]
-            and keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in NETWORKS
-        }
-        return cls(**{**config, **networks})
+        return cls(**generative.deserialised(config, NETWORKS, custom_objects))
 
 
 def _difference(wanted, found):

@@ -26,6 +26,7 @@ from pixelwise.nn import likelihoods
 from pixelwise.nn.divergences import kl_normal, log_normal, reparameterise
 
 PARTS = ("reconstruction", "kl")
+SAVED = ("encoder", "decoder", "likelihood")
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -281,20 +282,13 @@ class VAE(keras.Model):
         return self._importance.value
 
     def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in ("encoder", "decoder", "likelihood")
-        }
+        networks = generative.serialised(self, SAVED)
         own = "beta anneal_steps free_bits importance_samples num_classes seed name".split()
         return {**networks, **{name: getattr(self, name) for name in own}}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("encoder", "decoder", "likelihood")
-        }
-        return cls(**{**config, **parts})
+        return cls(**generative.deserialised(config, SAVED, custom_objects))
 
 
 def _check_networks(encoder, decoder, likelihood, num_classes):

@@ -20,6 +20,7 @@ from pixelwise.models import generative
 from pixelwise.nn import likelihoods
 
 PARTS = ("reconstruction", "commitment", "prior")
+SAVED = ("encoder", "decoder", "prior", "codebook", "likelihood")
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -215,20 +216,13 @@ class VQVAE(keras.Model):
         }
 
     def get_config(self):
-        parts = ("encoder", "decoder", "prior", "codebook", "likelihood")
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in parts
-        }
+        networks = generative.serialised(self, SAVED)
         own = ("commitment", "num_classes", "seed", "name")
         return {**networks, **{name: getattr(self, name) for name in own}}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("encoder", "decoder", "prior", "codebook", "likelihood")
-        }
-        return cls(**{**config, **parts})
+        return cls(**generative.deserialised(config, SAVED, custom_objects))
 
 
 def log_prior(logits, numbers):
