@@ -75,6 +75,18 @@ TABLE = {
         "bound_samples": {"smoke": 20, "quick": 500, "full": 5000},
         "search_steps": {"smoke": 3, "quick": 70, "full": 300},
     },
+    "08_segment_then_generate": {
+        "scenes": {"smoke": 8, "quick": 32, "full": 200},  # test scenes
+        "steps": {"smoke": 3, "quick": 100, "full": 1500},
+        "width": {"smoke": 8, "quick": 16, "full": 24},
+        "judge": {"smoke": 0.0, "quick": 0.0, "full": 0.02},  # weight of the discriminator
+        "rate": {"smoke": 2e-3, "quick": 2e-3, "full": 1e-3},
+        "large": {"smoke": 2, "quick": 8, "full": 32},  # pictures with large holes
+        "damaged": {"smoke": 2, "quick": 4, "full": 16},  # pictures with three damages
+    },
+    "09_choosing": {
+        "scenes": {"smoke": 4, "quick": 24, "full": 200},  # test scenes
+    },
 }
 
 # chapter -> its headline figure: what it is called, the floor that a run must reach in each budget
@@ -128,6 +140,18 @@ HEADLINES = {
         "better": "higher",
         "floor": {"smoke": None, "quick": -253.5, "full": -246.0},  # nats a picture
         "recorded": "vae_garments test.elbo",
+    },
+    "08_segment_then_generate": {
+        "name": "PSNR gain over biharmonic, dB",
+        "better": "higher",
+        "floor": {"smoke": 0.0, "quick": 0.0, "full": 0.3},
+        "recorded": None,
+    },
+    "09_choosing": {
+        "name": "test mIoU",
+        "better": "higher",
+        "floor": {"smoke": 0.50, "quick": 0.62, "full": 0.70},
+        "recorded": "bench_choosing test.segmentation.deeplabv3plus.mean_iou",
     },
 }
 
