@@ -236,7 +236,7 @@ print(f"test median {np.median(true_holes.mean(axis=(1, 2))):.0%}")
 #
 # ## An inpainter from parts
 #
-# Three steps down, three up. At the start stand the known pixels and a map of where they are, side by side. In the middle, convolutions with gaps (dilation, chapter *DeepLab*) look over the hole. On the way up each map is doubled, the encoder's map of that size is set beside it, and a convolution joins them. The network does not make the picture: it *changes a smooth first guess*, made of the means of ever larger cells, in which each missing pixel then becomes the mean of its neighbours a few times over (`nn/push_pull.py`): a soap film in haste.
+# Three steps down, three up. At the start stand the known pixels, a map of where they are and a smooth first guess, side by side. In the middle, convolutions with gaps (dilation, chapter *DeepLab*) look over the hole. On the way up each map is doubled, the encoder's map of that size is set beside it, and a convolution joins them. The network does not make the picture: it *changes that guess*, by next to nothing at first. The guess is made of the means of ever larger cells, in which each missing pixel then becomes the mean of its neighbours a few times over (`nn/push_pull.py`): a soap film in haste.
 
 
 # %%
@@ -244,7 +244,7 @@ def from_parts(width):
     """A gated encoder-decoder that changes a smooth guess."""
     seen, where = keras.Input((None, None, 3)), keras.Input((None, None))
     pixels, there, smooth = Known()([seen, where])
-    start = layers.Concatenate()([pixels, there])
+    start = layers.Concatenate()([pixels, there, smooth])
     fine = GatedConv2D(width, 5, strides=2)(start)
     middle = GatedConv2D(2 * width, 3, strides=2)(fine)
     x = GatedConv2D(2 * width, 3, strides=2)(middle)

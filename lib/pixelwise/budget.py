@@ -68,12 +68,12 @@ TABLE = {
     "07_vae": {
         "batch_size": {"smoke": 16, "quick": 64, "full": 64},
         "steps": {"smoke": 6, "quick": 1000, "full": 4000},
-        "dense_steps": {"smoke": 3, "quick": 300, "full": 3000},
+        "dense_steps": {"smoke": 3, "quick": 240, "full": 3000},
         "test_batches": {"smoke": 1, "quick": 10, "full": 10},  # of 200 test pictures
         "samples": {"smoke": 100, "quick": 500, "full": 2000},  # drawn, and real ones beside them
         "bound_pictures": {"smoke": 3, "quick": 16, "full": 200},  # test pictures
         "bound_samples": {"smoke": 20, "quick": 500, "full": 5000},
-        "search_steps": {"smoke": 3, "quick": 70, "full": 300},
+        "search_steps": {"smoke": 3, "quick": 50, "full": 300},
     },
     "08_segment_then_generate": {
         "scenes": {"smoke": 8, "quick": 32, "full": 200},  # test scenes

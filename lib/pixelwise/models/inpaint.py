@@ -2,12 +2,12 @@
 
     picture and hole -> stride 2 -> 4 -> 8, dilated convolutions -> 4 -> 2 -> 1 -> whole picture
 
-The network changes a smooth first guess (``push_pull``), about as good as a classical method, and
-learns what that lacks. Of what it makes, only the hole is kept. Each decoder step doubles the map
-bilinearly, sets the encoder's map of that size beside it and convolves: the decoder of the chapters
-before, with gates. A loss of the distance to the truth alone makes a smooth guess, the median of
-all that might be there; a patch discriminator, which sees the filled picture and its hole, asks for
-one that might be real. The game is that of ``gan.py``. Chapter 8.
+The network is shown a smooth first guess (``push_pull``), about as good as a classical method, and
+changes it, by next to nothing at the start of the training. Of what it makes, only the hole is
+kept. Each decoder step doubles the map bilinearly, sets the encoder's map of that size beside it
+and convolves: the decoder of the chapters before, with gates. A loss of the distance to the truth
+alone makes a smooth guess, the median of all that might be there; a patch discriminator, which sees
+the filled picture and its hole, asks for one that might be real. The game is that of ``gan.py``. Chapter 8.
 """
 
 import keras
@@ -58,7 +58,7 @@ def inpainter(width=24, convolution="gated", dilations=(1, 2, 4)):
     pictures = keras.Input((None, None, 3), name="pictures")
     holes = keras.Input((None, None), name="holes")
     *known, smooth = Known(name=_g("known"))([pictures, holes])
-    start = _start(known, convolution)
+    start = _start(known, smooth, convolution)
     fine = _step(start, width, "down2", kernel_size=5, strides=2)
     middle = _step(fine, 2 * width, "down4", strides=2)
     x = _step(middle, 2 * width, "down8", strides=2)
@@ -72,7 +72,7 @@ def inpainter(width=24, convolution="gated", dilations=(1, 2, 4)):
         3,
         padding="same",
         activation="tanh",
-        kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
+        kernel_initializer=keras.initializers.RandomNormal(0.0, 0.002),
         name=_g("change"),
     )(x[0])
     made = layers.Add(name=_g("pictures"))([smooth, change])
@@ -271,10 +271,10 @@ class Seen(layers.Layer):
 
 
 # A state is (features, known), where known is None for gated convolutions.
-def _start(known, convolution):
+def _start(known, smooth, convolution):
     x, where = known
     if convolution == "gated":
-        return layers.Concatenate(name=_g("start"))(known), None
+        return layers.Concatenate(name=_g("start"))([*known, smooth]), None
     return x, layers.Concatenate(name=_g("start"))([where] * 3)
 
 

@@ -12,14 +12,15 @@ def push_pull(x, known, levels=3, sweeps=4):
     still missing is the mean of all. On the way down a cell that is known in part is its mean, by
     that part, and for the rest what the coarser cells say, interpolated bilinearly; then each
     missing cell becomes the mean of its four neighbours, some times over. With many sweeps that is
-    the harmonic filling.
+    the harmonic filling; they are many where they cost little, on the coarse maps.
 
     Args:
         x: float ``(batch, height, width, channels)``, 0 where it is not known; height and width are
             multiples of ``2 ** levels``.
         known: float ``(batch, height, width, 1)``, 0 or 1.
         levels: how often cells are doubled.
-        sweeps: how often missing cells become the mean of their neighbours, at each level.
+        sweeps: how often missing cells become the mean of their neighbours, at the finest level; at
+            each coarser one twice as often.
 
     Returns:
         float ``(batch, height, width, channels)``, ``x`` where it is known.
@@ -37,7 +38,7 @@ def push_pull(x, known, levels=3, sweeps=4):
         # A cell counts as known as far as any of it is: a quarter of it is as good as all.
         full = ops.minimum(4 * share, 1)
         halved = halved / ops.maximum(share, 1e-6) * full
-        coarse = DoubleBilinear()(push_pull(halved, full, levels - 1, sweeps))
+        coarse = DoubleBilinear()(push_pull(halved, full, levels - 1, 2 * sweeps))
     filled = x + (1 - known) * coarse
     for _ in range(sweeps):
         filled = ops.where(known > 0, filled, _mean_of_neighbours(filled))
