@@ -7,7 +7,8 @@ changes it, by next to nothing at the start of the training. Of what it makes, o
 kept. Each decoder step doubles the map bilinearly, sets the encoder's map of that size beside it
 and convolves: the decoder of the chapters before, with gates. A loss of the distance to the truth
 alone makes a smooth guess, the median of all that might be there; a patch discriminator, which sees
-the filled picture and its hole, asks for one that might be real. The game is that of ``gan.py``. Chapter 8.
+the filled picture and its hole, asks for one that might be real. The game is that of ``gan.py``.
+Chapter 8.
 """
 
 import keras
