@@ -179,7 +179,7 @@ def with_parts(**changes):
 @pytest.mark.parametrize(
     "build, said",
     [
-        (lambda: tiny(codes=0), "codes is 0"),
+        (lambda: tiny(codes=0), "codes is 0: give a whole number from 1"),
         (lambda: tiny(code_width=2.5), "width is 2.5"),
         (lambda: tiny(size=48), "size is 48"),
         (lambda: tiny(commitment=-1), "commitment is -1"),

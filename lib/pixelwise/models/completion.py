@@ -11,6 +11,7 @@ import numbers
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn.autodiff import gradient
 
@@ -43,7 +44,7 @@ def complete(model, pictures, known, method="latents", labels=None, steps=None, 
     if method not in METHODS:
         raise ValueError(f"method is {method!r}: choose one of {', '.join(map(repr, METHODS))}.")
     steps = {"latents": 200, "repeat": 20}[method] if steps is None else steps
-    generative.whole(1, steps=steps)
+    checks.whole("steps", steps)
     if method == "latents":
         made = _decode(
             model, search(model, pictures, known[..., 0], labels, steps, seed=seed), labels
@@ -85,7 +86,7 @@ def search(model, pictures, known=None, labels=None, steps=200, noise=NOISE, rat
     """
     known = np.ones(np.shape(pictures)[1:3], bool) if known is None else known
     pictures, known = _pictures_and_mask(pictures, known)
-    generative.whole(1, steps=steps)
+    checks.whole("steps", steps)
     decoded, width = differentiable(model, labels, len(pictures))
     weight = ops.convert_to_tensor(known.astype("float32") / (2 * noise**2))
     target = ops.convert_to_tensor(pictures)
@@ -194,7 +195,7 @@ def between(start, end, count, path="spherical"):
         raise ValueError(
             f"The ends have the shapes {start.shape} and {end.shape}: give two latents, (latents,)."
         )
-    generative.whole(2, count=count)
+    checks.whole("count", count, 2)
     if path not in PATHS:
         raise ValueError(f"path is {path!r}: choose one of {', '.join(map(repr, PATHS))}.")
     share = np.linspace(0, 1, count)[:, None]

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
@@ -192,7 +193,7 @@ class GAN(keras.Model):
         Raises:
             ValueError: if ``n`` or the labels are not possible.
         """
-        generative.whole(1, n=n)
+        checks.whole("n", n)
         rng = np.random.default_rng(seed)
         latents = rng.standard_normal((n, self.latent), "float32")
         if labels is None and self.num_classes:
@@ -219,9 +220,8 @@ class GAN(keras.Model):
 
 def _check_networks(generator, discriminator, num_classes):
     """Raises one sentence if the networks do not fit; returns the number of classes."""
-    whole = isinstance(num_classes, int | np.integer) and not isinstance(num_classes, bool)
-    if num_classes is not None and (not whole or num_classes < 2):
-        raise ValueError(f"num_classes is {num_classes!r}: give None or a whole number from 2.")
+    if num_classes is not None:
+        checks.whole("num_classes", num_classes, 2)
     wanted = 1 if num_classes is None else 2
     for what, network in (("generator", generator), ("discriminator", discriminator)):
         found = len(network.inputs)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from pixelwise.nn.conditional import ClassBatchNorm, ProjectionScore
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 
 # Side of the picture -> side of the first map, and how often it is doubled.
 SIDES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}
@@ -70,7 +70,7 @@ def mlp_discriminator(
     x = layers.Flatten(name=_d("flatten"))(x)
     for number, width in enumerate(hidden, 1):
         dense = layers.Dense(width, kernel_initializer="he_normal", name=_d(f"fc{number}"))
-        x = _spectral(dense, spectral)(x)
+        x = spectral_if(dense, spectral)(x)
         x = layers.LeakyReLU(SLOPE, name=_d(f"fc{number}-activation"))(x)
         if dropout:
             x = layers.Dropout(dropout, name=_d(f"fc{number}-dropout"))(x)
@@ -182,7 +182,7 @@ def dcgan_discriminator(
             kernel_initializer=start,
             name=_d(f"down{number}"),
         )
-        x = _spectral(convolution, spectral)(x)
+        x = spectral_if(convolution, spectral)(x)
         if normalised:
             x = _normalised(x, norm, None, None, _d(f"norm{number}"))
         x = layers.Activation(act, name=_d(f"activation{number}"))(x)
@@ -191,7 +191,7 @@ def dcgan_discriminator(
     x = layers.Flatten(name=_d("flatten"))(x)
     if hidden:
         dense = layers.Dense(hidden, kernel_initializer=start, name=_d("fc"))
-        x = layers.Activation(act, name=_d("fc-activation"))(_spectral(dense, spectral)(x))
+        x = layers.Activation(act, name=_d("fc-activation"))(spectral_if(dense, spectral)(x))
     return _scored(inputs, x, classes, num_classes, spectral, start)
 
 
@@ -248,11 +248,11 @@ def resnet_discriminator(
     for number in range(1, halvings + blocks + 1):
         name, halve = f"block{number}", number <= halvings
         inner = x if number == 1 else layers.ReLU(name=_d(f"{name}-relu1"))(x)
-        inner = _spectral(_convolution(width, _d(f"{name}-conv1")), spectral)(inner)
+        inner = spectral_if(_convolution(width, _d(f"{name}-conv1")), spectral)(inner)
         inner = layers.ReLU(name=_d(f"{name}-relu2"))(inner)
-        inner = _spectral(_convolution(width, _d(f"{name}-conv2")), spectral)(inner)
+        inner = spectral_if(_convolution(width, _d(f"{name}-conv2")), spectral)(inner)
         if number == 1:  # the picture's channels have to become those of the map
-            x = _spectral(_convolution(width, _d(f"{name}-project"), side=1), spectral)(x)
+            x = spectral_if(_convolution(width, _d(f"{name}-project"), side=1), spectral)(x)
         x = layers.Add(name=_d(name))([x, inner])
         if halve:
             x = layers.AveragePooling2D(2, name=_d(f"{name}-halve"))(x)
@@ -301,7 +301,8 @@ def _scored(inputs, x, classes, num_classes, spectral, start="glorot_uniform"):
     if classes is not None:
         logits = ProjectionScore(num_classes, spectral, name=_d("score"))([x, classes])
     else:
-        logits = _spectral(layers.Dense(1, kernel_initializer=start, name=_d("score")), spectral)(x)
+        score = layers.Dense(1, kernel_initializer=start, name=_d("score"))
+        logits = spectral_if(score, spectral)(x)
     return keras.Model(inputs, logits, name="discriminator")
 
 
@@ -311,10 +312,6 @@ def _normalised(x, norm, classes, num_classes, name):
     if classes is not None:
         return ClassBatchNorm(num_classes, name=name)([x, classes])
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
-
-
-def _spectral(layer, spectral):
-    return SpectralNorm(layer) if spectral else layer
 
 
 def _convolution(filters, name, side=3):

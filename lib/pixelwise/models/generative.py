@@ -41,14 +41,6 @@ def numbers(**values):
             raise ValueError(f"{name} is {value!r}: give a number of at least 0.")
 
 
-def whole(least, **values):
-    """Refuses values that are no whole numbers of at least ``least``, by their names."""
-    for name, value in values.items():
-        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not integer or value < least:
-            raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
-
-
 def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
     """Reads a batch for training, or refuses one whose shapes do not fit.
 

@@ -20,7 +20,7 @@ from pixelwise.models import generative
 from pixelwise.nn.gan_losses import players
 from pixelwise.nn.gated_convolution import GatedConv2D, PartialConv2D
 from pixelwise.nn.push_pull import push_pull
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 from pixelwise.nn.two_players import judge, values
 from pixelwise.nn.upsampling import DoubleBilinear
 
@@ -303,7 +303,7 @@ def _judging(filters, name, strides, spectral, side=4):
     layer = layers.Conv2D(
         filters, side, strides=strides, padding="same", name=f"discriminator-{name}"
     )
-    return SpectralNorm(layer) if spectral else layer
+    return spectral_if(layer, spectral)
 
 
 def _as_numbers(holes):

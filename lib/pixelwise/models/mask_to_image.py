@@ -25,7 +25,7 @@ from pixelwise.models import generative
 from pixelwise.nn.divergences import kl_normal, reparameterise
 from pixelwise.nn.gan_losses import players
 from pixelwise.nn.spade import SPADE, OneHotMap
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 from pixelwise.nn.two_players import judge, values
 
 NETWORKS = ("generator", "discriminator", "encoder")
@@ -150,11 +150,11 @@ def patch_discriminator(num_classes, size=64, width=32, spectral=True):
             kernel_initializer="he_normal",
             name=_d(f"down{number}"),
         )
-        x = _spectral(convolution, spectral)(x)
+        x = spectral_if(convolution, spectral)(x)
         x = layers.LeakyReLU(SLOPE, name=_d(f"activation{number}"))(x)
         hidden.append(x)
     score = layers.Conv2D(1, 3, padding="same", name=_d("score"))
-    logits = _spectral(score, spectral)(x)
+    logits = spectral_if(score, spectral)(x)
     return keras.Model([pictures, masks], [logits, *hidden], name="discriminator")
 
 
@@ -396,10 +396,6 @@ def _check(num_classes, size, width):
             f"size is {size}: give a multiple of {2**DOUBLINGS}, as 64, since the first map is "
             f"doubled {DOUBLINGS} times."
         )
-
-
-def _spectral(layer, spectral):
-    return SpectralNorm(layer) if spectral else layer
 
 
 def _g(name):

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.models.detector import Untracked
 from pixelwise.models.importance import Importance
@@ -81,8 +82,9 @@ class VAE(keras.Model):
         super().__init__(name=name)
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(beta=beta, free_bits=free_bits)
-        generative.whole(0, anneal_steps=anneal_steps, seed=seed)
-        generative.whole(1, importance_samples=importance_samples)
+        checks.whole("anneal_steps", anneal_steps, 0)
+        checks.whole("seed", seed, 0)
+        checks.whole("importance_samples", importance_samples)
         if importance_samples > 1 and (beta != 1 or free_bits):
             raise ValueError(
                 f"importance_samples is {importance_samples}, whose bound has no KL term to weigh: "
@@ -242,7 +244,7 @@ class VAE(keras.Model):
         Raises:
             ValueError: if ``n`` or the labels are not possible.
         """
-        generative.whole(1, n=n)
+        checks.whole("n", n)
         rng = np.random.default_rng(seed)
         latents = rng.standard_normal((n, self.latents), "float32")
         if labels is None and self.num_classes:
@@ -294,7 +296,7 @@ class VAE(keras.Model):
 def _check_networks(encoder, decoder, likelihood, num_classes):
     """Raises one sentence if the networks do not fit; returns the number of latents."""
     if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+        checks.whole("num_classes", num_classes, 2)
     inputs = decoder.inputs
     wanted = 1 if num_classes is None else 2
     if len(inputs) != wanted:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.models.vae import VAE
 from pixelwise.models.vqvae import VQVAE
@@ -58,9 +59,10 @@ def vae(
     likelihood = likelihoods.read(likelihood)
     encode, decode, usual = NETWORKS[network]
     width = usual if width is None else width
-    generative.whole(1, latent=latent, width=width)
+    checks.whole("latent", latent)
+    checks.whole("width", width)
     if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+        checks.whole("num_classes", num_classes, 2)
     shape = (size, size, channels)
     decoder = decode((size, size, channels * likelihood.parameters), latent, width, num_classes)
     return VAE(
@@ -103,7 +105,9 @@ def vqvae(
     """
     _check_pictures(size, channels)
     likelihood = likelihoods.read(likelihood)
-    generative.whole(1, width=width, prior_width=prior_width, prior_blocks=prior_blocks)
+    checks.whole("width", width)
+    checks.whole("prior_width", prior_width)
+    checks.whole("prior_blocks", prior_blocks)
     codebook = Codebook(codes, code_width, name="codebook")
     pictures = keras.Input((size, size, channels), name="pictures")
     x = layers.Conv2D(2 * width, 3, padding="same", name=_e("hidden"), **SILU)(

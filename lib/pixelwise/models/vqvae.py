@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn import likelihoods
 
@@ -66,7 +67,7 @@ class VQVAE(keras.Model):
         super().__init__(name=name)
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(commitment=commitment)
-        generative.whole(0, seed=seed)
+        checks.whole("seed", seed, 0)
         _check_networks(encoder, decoder, prior, codebook, self.likelihood, num_classes)
         self.encoder, self.decoder = encoder, decoder
         self.prior, self.codebook = prior, codebook
@@ -172,7 +173,7 @@ class VQVAE(keras.Model):
 
         Args, Returns, Raises: as ``VAE.sample``.
         """
-        generative.whole(1, n=n)
+        checks.whole("n", n)
         rng = np.random.default_rng(seed)
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
@@ -240,7 +241,7 @@ def log_prior(logits, numbers):
 def _check_networks(encoder, decoder, prior, codebook, likelihood, num_classes):
     """Raises one sentence if the parts do not fit each other."""
     if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+        checks.whole("num_classes", num_classes, 2)
     seen = tuple(encoder.output.shape[1:])
     if len(seen) != 3 or seen[-1] != codebook.width or tuple(decoder.input.shape[1:]) != seen:
         raise ValueError(
