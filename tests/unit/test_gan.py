@@ -300,6 +300,21 @@ def test_what_cannot_be_learnt_from_stops_the_training(compiled, value, label, s
     assert "step 1" in sentence(caught)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_never_enters_the_networks(compiled, value, survives):
+    gan, weights = compiled
+    gan.set_weights(weights)
+    x, y = pictures()
+    x[2, 3, 4, 0] = value
+    survives(gan, x, y)
+
+
+def test_infinity_is_no_value_even_without_bounds(survives):
+    gan = on_a_line()
+    gan.compile(TwoPlayerAdam(1e-3))
+    survives(gan, np.array([[0.5], [np.inf]], "float32"), np.zeros(2))
+
+
 def networks_of(size, latent=5, channels=1, num_classes=None):
     shared = {"size": size, "channels": channels, "hidden": (4,), "num_classes": num_classes}
     return networks.mlp_generator(latent=latent, **shared), networks.mlp_discriminator(**shared)
@@ -346,7 +361,11 @@ def test_an_impossible_network(build, options, said, sentence):
 
 def test_data_that_do_not_fit(sentence):
     x, y = pictures()
-    for data, said in (((x[:, :14], y), "(14, 28, 1)"), ((x, y[:, None]), "labels (batch,)")):
+    for data, said in (
+        ((x[:, :14], y), "(14, 28, 1)"),
+        ((x, y[:, None]), "labels (batch,)"),
+        ((x, y.astype("float32")), "labels have the type float32"),
+    ):
         gan = small(3)
         gan.compile(TwoPlayerAdam(1e-3))
         with pytest.raises(ValueError) as caught:

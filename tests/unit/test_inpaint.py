@@ -236,6 +236,29 @@ def test_nothing_in_the_hole_is_seen_in_training_not_even_nan():
     assert np.isfinite(float(model.compute_loss({"images": images, "holes": holes}, truth, made)))
 
 
+@pytest.mark.parametrize("where", ["truth", "known"])
+def test_nan_never_enters_the_networks(where, survives):
+    model = small(0.1)
+    model.compile(TwoPlayerAdam(1e-3), jit_compile=False)
+    images, holes, truth = batch()
+    {"truth": truth, "known": images}[where][1, 2, 3, 1] = np.nan
+    survives(model, {"images": images, "holes": holes}, truth)
+
+
+def test_known_pixels_and_holes_that_are_none_have_no_loss():
+    model = small(0)
+
+    def loss(images, holes):
+        x = {"images": images, "holes": holes}
+        return float(ops.convert_to_numpy(model.compute_loss(x, truth, model(x))))
+
+    images, holes, truth = batch()
+    assert np.isfinite(loss(images, holes)) and np.isfinite(loss(images, holes.astype("int32")))
+    assert np.isnan(loss(images + 1, holes))
+    for value in (0.5, 2, np.nan):
+        assert np.isnan(loss(images, np.where(holes, np.float32(value), np.float32(0))))
+
+
 def test_harmonic_at_the_border_of_the_picture():
     images = np.full((1, 12, 12, 3), 0.25, "float32")
     holes = np.zeros((1, 12, 12), bool)

@@ -214,12 +214,21 @@ def test_what_cannot_be_learnt_from_has_no_loss(value, label):
     assert np.isnan(loss_of(small(), pictures, masks))
 
 
+def test_nan_never_enters_the_networks(survives):
+    model = small(style=True, l1=1.0, matching=1.0)
+    model.compile(TwoPlayerAdam(1e-3))
+    pictures, masks = scenes()
+    pictures[2, 3, 4, 0] = np.nan
+    survives(model, pictures, masks)
+
+
 def test_batches_that_do_not_fit(sentence):
     pictures, masks = scenes()
     for x, y, said in (
         (pictures, masks[:, :8], "of the shape (8, 16)"),
         (pictures[:, :8], masks, "(8, 16, 3)"),
         (pictures, np.arange(4), "of the shape ()"),
+        (pictures, masks.astype("float32"), "label maps have the type float32: give whole"),
     ):
         with pytest.raises(ValueError) as caught:
             loss_of(small(), x, y)

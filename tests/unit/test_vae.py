@@ -223,6 +223,12 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
     assert "step 1" in sentence(caught)
 
 
+def test_nan_never_enters_the_networks(compiled, survives):
+    model, weights = compiled
+    model.set_weights(weights)
+    survives(model, *nan(*garments()[0]))
+
+
 @pytest.mark.parametrize(
     "call, said",
     [
@@ -290,6 +296,7 @@ def test_arguments_that_do_not_fit_are_one_sentence(sentence, build, said):
     [
         (lambda x, labels: (x[:, :20], labels), "built for (28, 28, 1)"),
         (lambda x, labels: (x, np.eye(10)[labels]), "with integer labels (batch,)"),
+        (lambda x, labels: (x, labels.astype("float32")), "labels have the type float32: give"),
     ],
 )
 def test_batches_that_do_not_fit_are_one_sentence(sentence, batch, said):

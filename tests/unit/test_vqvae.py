@@ -165,6 +165,20 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
     assert "step 1" in sentence(caught)
 
 
+def test_nan_never_enters_the_networks(compiled, survives):
+    model, weights = compiled
+    model.set_weights(weights)
+    x, labels = garments()[0]
+    survives(model, np.where(x > 0.5, np.nan, x).astype("float32"), labels)
+
+
+def test_labels_of_a_float_type_are_refused(compiled, sentence):
+    x, labels = garments()[0]
+    with pytest.raises(ValueError) as caught:
+        training.fit(compiled[0], (x, labels.astype("float32")), 1, show=False)
+    assert "labels have the type float32" in sentence(caught)
+
+
 def with_parts(**changes):
     """The parts of a tiny model, some of them from another."""
     model, other = tiny(), tiny(**changes)

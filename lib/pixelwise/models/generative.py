@@ -1,7 +1,8 @@
 """What the generative models share: checks of what they are given, and batches of one size.
 
-In a compiled graph a value cannot raise an error: ``batch`` looks at shapes, and ``within`` gives
-a condition that turns the loss to NaN. Elsewhere bad input is one sentence. Chapter: VAE.
+In a compiled graph a value cannot raise an error: ``batch`` looks at shapes and types, and
+``within`` gives a condition that turns the loss to NaN, while ``finite`` keeps NaN out of the
+weights. Elsewhere bad input is one sentence. Chapter: VAE.
 """
 
 import keras
@@ -41,8 +42,18 @@ def numbers(**values):
             raise ValueError(f"{name} is {value!r}: give a number of at least 0.")
 
 
+def finite(values):
+    """Returns values as float32, with 0 in the place of NaN and infinity.
+
+    Every network is given its pictures through this. A batch that holds NaN has the loss NaN, and
+    that loss a gradient of 0: but 0 times NaN is NaN, and the weights would be lost with the step.
+    """
+    values = ops.cast(values, "float32")
+    return ops.where(ops.isfinite(values), values, 0.0)
+
+
 def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
-    """Reads a batch for training, or refuses one whose shapes do not fit.
+    """Reads a batch for training, or refuses one whose shapes or types do not fit.
 
     Args:
         pictures: tensor ``(batch, height, width, channels)``.
@@ -52,8 +63,8 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
         bounds: least and largest value that a picture may have.
 
     Returns:
-        (float32 pictures; int32 classes, moved into their range, ``classes`` as they are for a
-        model without; scalar, whether all pictures and classes are in their range).
+        (float32 pictures, ``finite``; int32 classes, moved into their range, ``classes`` as they
+        are for a model without; scalar, whether all pictures and classes are in their range).
 
     Raises:
         ValueError: naming what does not fit.
@@ -69,12 +80,31 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
             "labels) with integer labels (batch,)."
         )
     pictures = ops.cast(pictures, "float32")
-    valid = within(pictures, *bounds)
+    valid = ops.logical_and(within(pictures, *bounds), ops.all(ops.isfinite(pictures)))
     if num_classes:
+        whole_labels("labels", classes)
         classes = ops.cast(classes, "int32")
         valid = ops.logical_and(valid, within(classes, 0, num_classes - 1))
         classes = ops.clip(classes, 0, num_classes - 1)
-    return pictures, classes, valid
+    return finite(pictures), classes, valid
+
+
+def whole_labels(what, values):
+    """Refuses labels of a float type, of which a cast would cut off the fraction.
+
+    Args:
+        what: they are, for the sentence, as ``"labels"``.
+        values: tensor or array.
+
+    Raises:
+        ValueError: if their type is a float.
+    """
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    if "float" in dtype:
+        raise ValueError(
+            f"The {what} have the type {dtype}: give whole numbers, as by "
+            f"{what.split()[-1]}.astype('int32'), if that is what they hold."
+        )
 
 
 def within(values, low, high):

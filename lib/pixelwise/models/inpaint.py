@@ -113,8 +113,9 @@ class Inpainter(keras.Model):
 
     It trains on batches ``({"images", "holes"}, truth)``: images and truth float ``(batch, height,
     width, 3)`` in [0, 1], height and width multiples of 8, holes bool or 0 and 1 ``(batch, height,
-    width)``. What an image shows in its hole, the network never sees. A truth outside [0, 1] makes
-    the loss NaN, since a compiled graph cannot raise an error for a value.
+    width)``. What an image shows in its hole, the network never sees, be it NaN. A truth or a known
+    pixel outside [0, 1], or a hole of other values, makes the loss NaN, since a compiled graph
+    cannot raise an error for a value.
 
     It reports the mean absolute error in the hole and outside, before weighting, as ``loss_hole``
     and ``loss_known``, and the players' losses as ``loss_g`` and ``loss_d``. The loss is the
@@ -161,7 +162,7 @@ class Inpainter(keras.Model):
 
     def call(self, inputs, training=False):
         """Returns what the network makes, float ``(batch, height, width, 3)``, hole or not."""
-        told = [ops.convert_to_tensor(inputs["images"]), _as_numbers(inputs["holes"])]
+        told = [generative.finite(inputs[name]) for name in ("images", "holes")]
         return self.generator(told, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -171,8 +172,8 @@ class Inpainter(keras.Model):
                 'The inpainter learns from batches ({"images", "holes"}, truth), all of one height '
                 "and width in multiples of 8: load the data set removal."
             )
-        truth, made = ops.cast(y, "float32"), ops.cast(y_pred, "float32")
-        holes = _as_numbers(x["holes"])
+        truth, made = generative.finite(y), ops.cast(y_pred, "float32")
+        holes = generative.finite(x["holes"])
         parts = self.errors(truth, made, holes)
         if self.discriminator is not None:
             parts |= self.play(truth, made, holes, training)
@@ -181,7 +182,7 @@ class Inpainter(keras.Model):
         loss = self.hole * parts["loss_hole"] + self.known * parts["loss_known"]
         if self.discriminator is not None:
             loss += self.adversarial * parts["loss_g"] + parts["loss_d"]
-        return ops.where(generative.within(truth, 0, 1), loss, float("nan"))
+        return ops.where(_possible(x["images"], x["holes"], y), loss, float("nan"))
 
     def errors(self, truth, made, holes):
         """Returns the mean absolute error a value in the holes and outside, a dict of scalars."""
@@ -306,8 +307,12 @@ def _judging(filters, name, strides, spectral, side=4):
     return spectral_if(layer, spectral)
 
 
-def _as_numbers(holes):
-    return ops.cast(holes, "float32")
+def _possible(images, holes, truth):
+    """Whether truth and known pixels are in [0, 1], and holes 0 or 1, a scalar."""
+    images, holes, truth = (ops.cast(part, "float32") for part in (images, holes, truth))
+    known = ops.where(holes[..., None] > 0, 0.0, images)
+    fit = [generative.within(part, 0, 1) for part in (known, truth)]
+    return ops.all(ops.stack([*fit, ops.all((holes == 0) | (holes == 1))]))
 
 
 def _g(name):

@@ -229,7 +229,7 @@ class MaskToImage(keras.Model):
         noise = keras.random.normal((ops.shape(pictures)[0], self.latent), seed=self.seed_generator)
         if self.encoder is None:
             return {"latents": noise}
-        mean, log_variance = self.encoder(pictures, training=training)
+        mean, log_variance = self.encoder(generative.finite(pictures), training=training)
         latents = reparameterise(mean, log_variance, noise)
         return {"latents": latents, "mean": mean, "log_variance": log_variance}
 
@@ -307,6 +307,7 @@ class MaskToImage(keras.Model):
                 f"The label maps are {found} and the networks were built for {self.size} x "
                 f"{self.size}: give batches of (pictures, label maps), loaded with this size."
             )
+        generative.whole_labels("label maps", masks)
         pictures, _, valid = generative.batch(pictures, None, shape, None)
         masks = ops.cast(masks, "int32")
         known = ops.logical_or(masks == VOID, (masks >= 0) & (masks < self.num_classes))

@@ -105,7 +105,7 @@ class VAE(keras.Model):
 
     def call(self, pictures, training=False):
         """Returns mean and log-variance of q(z | x), each float ``(batch, latents)``."""
-        mean, log_variance = self.encoder(pictures, training=training)
+        mean, log_variance = self.encoder(generative.finite(pictures), training=training)
         return {
             "mean": ops.cast(mean, "float32"),
             "log_variance": ops.cast(log_variance, "float32"),

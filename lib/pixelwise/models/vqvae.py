@@ -80,6 +80,7 @@ class VQVAE(keras.Model):
 
     def call(self, pictures, training=False):
         """Returns the encoder's vectors, float ``(batch, h, w, width)``."""
+        pictures = generative.finite(pictures)
         return ops.cast(self.encoder(pictures, training=training), "float32")
 
     def told(self, numbers, classes):
