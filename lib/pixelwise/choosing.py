@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixelwise import detection, evaluation, inference, recipe
+from pixelwise import checks, detection, evaluation, inference, recipe
 from pixelwise.bench.contestants import GENERATORS, SEGMENTERS
 from pixelwise.data import objects
 from pixelwise.data.wardrobe import CLASSES, Wardrobe
@@ -228,7 +228,7 @@ def seen_side(recipe_name):
 
 
 def _entry(table, name, what):
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise ValueError(f"There is no {what} {name!r} here: {nearest(name, list(table))}.")
     return table[name]
 
@@ -303,6 +303,6 @@ def bootstrap(matrices, samples=1000, seed=0):
             f"The matrices have the shape {matrices.shape}: give (pictures, classes, classes), a "
             "confusion matrix for each of at least one picture."
         )
-    rng = np.random.default_rng(seed)
+    rng = checks.generator(seed)
     counts = rng.multinomial(len(matrices), np.full(len(matrices), 1 / len(matrices)), samples)
     return np.array([mean_iou(np.tensordot(times, matrices, 1)) for times in counts])

@@ -9,9 +9,10 @@ two players expects. Chapter 6.
 """
 
 import keras
-import numpy as np
 from keras import layers
 
+from pixelwise import checks
+from pixelwise.models import generative
 from pixelwise.nn.conditional import ClassBatchNorm, ProjectionScore
 from pixelwise.nn.spectral import spectral_if
 
@@ -40,7 +41,8 @@ def mlp_generator(size=28, channels=1, latent=64, hidden=(256, 512), num_classes
 
     Source: Goodfellow et al. 2014, section 5.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes, latent=latent)
+    checks.sequence("hidden", hidden)
     inputs, x, _ = _latents(latent, num_classes, beside=True)
     for number, width in enumerate(hidden, 1):
         x = layers.Dense(width, "relu", kernel_initializer="he_normal", name=_g(f"fc{number}"))(x)
@@ -65,7 +67,9 @@ def mlp_discriminator(
 
     Raises, Source: as for ``mlp_generator``.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes)
+    checks.sequence("hidden", hidden)
+    generative.share(dropout=dropout)
     inputs, x, classes = _pictures(size, channels, num_classes)
     x = layers.Flatten(name=_d("flatten"))(x)
     for number, width in enumerate(hidden, 1):
@@ -108,7 +112,9 @@ def dcgan_generator(
 
     Source: Radford, Metz, Chintala 2016, section 3 and figure 1.
     """
-    _check(size, channels, norm=norm, up=(up, ("strided", "resize")))
+    _check(size, channels, num_classes, latent=latent, width=width, kernel=kernel)
+    checks.choice("norm", norm, NORMS)
+    checks.choice("up", up, ("strided", "resize"))
     side, doublings = SIDES[size]
     start = _initialiser(stddev)
     inputs, x, classes = _latents(latent, num_classes, beside=norm == "none")
@@ -167,7 +173,10 @@ def dcgan_discriminator(
 
     Raises, Source: as for ``dcgan_generator``.
     """
-    _check(size, channels, norm=norm, down=(down, ("strided", "pool")))
+    _check(size, channels, num_classes, width=width, kernel=kernel)
+    checks.choice("norm", norm, NORMS)
+    checks.choice("down", down, ("strided", "pool"))
+    checks.whole("hidden", hidden, 0)
     start = _initialiser(stddev)
     act = _leaky(activation)
     inputs, x, classes = _pictures(size, channels, num_classes)
@@ -207,7 +216,8 @@ def resnet_generator(size=32, channels=3, latent=64, width=64, *, norm="batch", 
 
     Source: Gulrajani et al. 2017, appendix C; Miyato et al. 2018, table 4.
     """
-    _check(size, channels, norm=norm)
+    _check(size, channels, num_classes, latent=latent, width=width)
+    checks.choice("norm", norm, NORMS)
     side, doublings = SIDES[size]
     inputs, x, classes = _latents(latent, num_classes, beside=norm == "none")
     x = layers.Dense(side * side * width, name=_g("fc"))(x)
@@ -242,7 +252,8 @@ def resnet_discriminator(
 
     Source: as for ``resnet_generator``.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes, width=width)
+    checks.whole("blocks", blocks, 0)
     inputs, x, classes = _pictures(size, channels, num_classes)
     halvings = SIDES[size][1]
     for number in range(1, halvings + blocks + 1):
@@ -319,19 +330,22 @@ def _convolution(filters, name, side=3):
 
 
 def _initialiser(stddev):
-    return "glorot_uniform" if stddev is None else keras.initializers.RandomNormal(0.0, stddev)
+    if stddev is None:
+        return "glorot_uniform"
+    generative.numbers(stddev=stddev)
+    return keras.initializers.RandomNormal(0.0, stddev)
 
 
 def _leaky(activation):
     return layers.LeakyReLU(SLOPE) if activation == "leaky_relu" else activation
 
 
-def _check(size, channels, norm="none", **choices):
-    whole = isinstance(channels, int | np.integer) and not isinstance(channels, bool)
+def _check(size, channels, num_classes, **wholes):
+    checks.whole("size", size)
     if size not in SIDES:
         raise ValueError(f"size is {size!r}: choose 28, 32 or 64 pixels.")
-    if not whole or channels < 1:
-        raise ValueError(f"channels is {channels!r}: give a whole number of at least 1, as 1 or 3.")
-    for name, (value, known) in {"norm": (norm, NORMS), **choices}.items():
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}: choose {' or '.join(map(repr, known))}.")
+    checks.whole("channels", channels)
+    if num_classes is not None:
+        checks.whole("num_classes", num_classes, 2)
+    for name, value in wholes.items():
+        checks.whole(name, value)

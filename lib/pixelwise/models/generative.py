@@ -34,6 +34,43 @@ def in_batches(network, *inputs, size=BATCH):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:count], *made)
 
 
+def networks(**given):
+    """Refuses what is no network with inputs, by its name."""
+    for name, network in given.items():
+        if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
+            raise ValueError(
+                f"{name} is {network!r}: give a keras.Model that knows its inputs, as the builders "
+                "of this package return."
+            )
+
+
+def told(num_classes, **given):
+    """Refuses networks that were built for another number of classes, by their names.
+
+    Args:
+        num_classes: how many the model has, or ``None``.
+        **given: networks, whose layers say how many classes they are told.
+
+    Raises:
+        ValueError: if the numbers differ.
+    """
+    for name, network in given.items():
+        found = {_classes_of(layer, network) for layer in network.layers} - {None, num_classes}
+        if found:
+            raise ValueError(
+                f"The {name} was built for {found.pop()} classes and num_classes is {num_classes}: "
+                "build all networks for one number of classes."
+            )
+
+
+def _classes_of(layer, network):
+    """How many classes a layer of a network is told, ``None`` if it is told none."""
+    if not isinstance(layer, keras.layers.Embedding):
+        return getattr(layer, "num_classes", None)
+    reads_classes = any(layer.input is classes for classes in network.inputs[1:])
+    return layer.input_dim if reads_classes else None
+
+
 def numbers(**values):
     """Refuses values that are no finite numbers of at least 0, by their names."""
     for name, value in values.items():
@@ -50,6 +87,14 @@ def finite(values):
     """
     values = ops.cast(values, "float32")
     return ops.where(ops.isfinite(values), values, 0.0)
+
+
+def share(**values):
+    """Refuses values that are no numbers of at least 0, below 1, by their names."""
+    numbers(**values)
+    for name, value in values.items():
+        if value >= 1:
+            raise ValueError(f"{name} is {value!r}: give a share of at least 0, below 1.")
 
 
 def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):

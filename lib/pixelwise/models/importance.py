@@ -88,7 +88,7 @@ class Importance(keras.Model):
         Source: Burda, Grosse, Salakhutdinov 2016, equation 8.
         """
         checks.whole("k", k)
-        rng = np.random.default_rng(seed)
+        rng = checks.generator(seed)
         pictures = generative.pictures(pictures, self.vae.encoder.input.shape)
         labels = generative.labels(labels, len(pictures), self.vae.num_classes)
         # The noise of some pictures at a time: of all it may not fit into memory.

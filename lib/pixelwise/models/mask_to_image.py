@@ -209,6 +209,9 @@ class MaskToImage(keras.Model):
         name="mask_to_image",
     ):
         super().__init__(name=name)
+        given = {} if encoder is None else {"encoder": encoder}
+        generative.networks(generator=generator, discriminator=discriminator, **given)
+        checks.whole("seed", seed, 0)
         generative.numbers(l1=l1, matching=matching, kl=kl)
         self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
         self.num_classes = _check_networks(generator, discriminator, encoder)
@@ -217,7 +220,7 @@ class MaskToImage(keras.Model):
         self.players = players(loss)
         self.l1, self.matching, self.kl = float(l1), float(matching), float(kl)
         self.arguments = {"loss": loss, "seed": seed}
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         names = ("d", "g", "l1", "matching", "kl")
         names = (*(f"loss_{name}" for name in names), "score_real", "score_fake")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -289,7 +292,7 @@ class MaskToImage(keras.Model):
         """
         masks = self._checked(masks)
         if latents is None:
-            rng = np.random.default_rng(seed)
+            rng = checks.generator(seed)
             latents = rng.standard_normal((len(masks), self.latent), "float32")
         latents = generative.latents(latents, self.latent)
         if len(latents) != len(masks):

@@ -80,6 +80,7 @@ class VAE(keras.Model):
         name="vae",
     ):
         super().__init__(name=name)
+        generative.networks(encoder=encoder, decoder=decoder)
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(beta=beta, free_bits=free_bits)
         checks.whole("anneal_steps", anneal_steps, 0)
@@ -94,7 +95,7 @@ class VAE(keras.Model):
         self.encoder, self.decoder, self.num_classes = encoder, decoder, num_classes
         self.beta, self.anneal_steps, self.free_bits = float(beta), anneal_steps, float(free_bits)
         self.importance_samples, self.seed = importance_samples, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         self.steps_done = self.add_weight(
             shape=(), initializer="zeros", trainable=False, name="steps_done"
         )
@@ -245,7 +246,7 @@ class VAE(keras.Model):
             ValueError: if ``n`` or the labels are not possible.
         """
         checks.whole("n", n)
-        rng = np.random.default_rng(seed)
+        rng = checks.generator(seed)
         latents = rng.standard_normal((n, self.latents), "float32")
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
@@ -267,7 +268,7 @@ class VAE(keras.Model):
         Raises:
             ValueError: if pictures or labels do not fit.
         """
-        found = self.importance().weigh(pictures, labels, 1, np.random.default_rng(seed))
+        found = self.importance().weigh(pictures, labels, 1, checks.generator(seed))
         return {"reconstruction": -found["log_x"][:, 0], "kl": found["kl"]}
 
     def bound(self, pictures, k, seed=0, labels=None):
@@ -305,6 +306,7 @@ def _check_networks(encoder, decoder, likelihood, num_classes):
             f"{'the latents only' if wanted == 1 else 'the classes as its second input'}, or "
             "change num_classes."
         )
+    generative.told(num_classes, decoder=decoder)
     said, taken = (
         [tuple(output.shape[1:]) for output in encoder.outputs],
         tuple(inputs[0].shape[1:]),

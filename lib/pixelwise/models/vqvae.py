@@ -19,6 +19,7 @@ from keras import ops
 from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn import likelihoods
+from pixelwise.nn.codebook import Codebook
 
 PARTS = ("reconstruction", "commitment", "prior")
 SAVED = ("encoder", "decoder", "prior", "codebook", "likelihood")
@@ -65,6 +66,9 @@ class VQVAE(keras.Model):
         name="vqvae",
     ):
         super().__init__(name=name)
+        generative.networks(encoder=encoder, decoder=decoder, prior=prior)
+        if not isinstance(codebook, Codebook):
+            raise ValueError(f"codebook is {codebook!r}: give a pixelwise.nn.codebook.Codebook.")
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(commitment=commitment)
         checks.whole("seed", seed, 0)
@@ -73,7 +77,7 @@ class VQVAE(keras.Model):
         self.prior, self.codebook = prior, codebook
         self.commitment, self.num_classes, self.seed = float(commitment), num_classes, seed
         self.map_shape = tuple(encoder.output.shape[1:3])
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         names = [f"loss_{part}" for part in PARTS] + ["bits_per_dimension"]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
@@ -175,7 +179,7 @@ class VQVAE(keras.Model):
         Args, Returns, Raises: as ``VAE.sample``.
         """
         checks.whole("n", n)
-        rng = np.random.default_rng(seed)
+        rng = checks.generator(seed)
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
         codes = self.draw_codes(n, rng, generative.labels(labels, n, self.num_classes))
@@ -262,3 +266,4 @@ def _check_networks(encoder, decoder, prior, codebook, likelihood, num_classes):
             f"The prior has {len(prior.inputs)} inputs and gives {said}, and {wanted} are needed "
             f"with num_classes = {num_classes}: build it for this map, these codes and classes."
         )
+    generative.told(num_classes, prior=prior)
