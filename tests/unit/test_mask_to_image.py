@@ -216,7 +216,7 @@ def test_what_cannot_be_learnt_from_has_no_loss(value, label):
 
 def test_nan_never_enters_the_networks(survives):
     model = small(style=True, l1=1.0, matching=1.0)
-    model.compile(TwoPlayerAdam(1e-3))
+    model.compile(TwoPlayerAdam(1e-3), run_eagerly=True)
     pictures, masks = scenes()
     pictures[2, 3, 4, 0] = np.nan
     survives(model, pictures, masks)
