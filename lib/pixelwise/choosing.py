@@ -172,10 +172,15 @@ class Colours:
     """Knows how often each class had a colour in training, and nothing else.
 
     Args:
-        examples: list of ``Truth`` to count.
+        examples: list of ``Truth`` to count, one or more.
+
+    Raises:
+        ValueError: if there is no example; when called, if a picture is not uint8.
     """
 
     def __init__(self, examples):
+        if not examples:
+            raise ValueError("There is no example to count the colours of: give one or more.")
         counts = np.zeros((COLOURS**3, len(CLASSES)))
         for example in examples:
             np.add.at(counts, (self._bins(example.image), example.semantic), 1)
@@ -188,7 +193,13 @@ class Colours:
 
     @staticmethod
     def _bins(image):
-        levels = np.asarray(image).astype(int) * COLOURS // 256
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            raise ValueError(
+                f"The picture has the type {image.dtype} and the shape {image.shape}, and colours "
+                "are counted in uint8 (height, width, 3): round 255 times one in [0, 1]."
+            )
+        levels = image.astype(int) * COLOURS // 256
         return (levels * [COLOURS**2, COLOURS, 1]).sum(-1)
 
 
