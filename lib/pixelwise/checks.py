@@ -45,6 +45,21 @@ def sequence(name, values, least=1):
         whole(f"a number in {name}", value, least)
 
 
+def void(label):
+    """Returns the label of pixels to leave out as an int, or raises one sentence."""
+    if not isinstance(label, numbers.Integral) or isinstance(label, bool):
+        raise ValueError(f"void is {label!r}: give the label of pixels to leave out, as 255.")
+    return int(label)
+
+
+def reals(name, values):
+    """Returns a list of numbers as floats, or raises one sentence; ``name`` is the argument's."""
+    found = np.asarray(values)
+    if found.ndim != 1 or found.dtype.kind not in "iuf":
+        raise ValueError(f"{name} is {values!r}: give a list of numbers.")
+    return [float(value) for value in found]
+
+
 def generator(seed):
     """Returns NumPy's random generator for a seed.
 

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
+
 
 @keras.saving.register_keras_serializable(package="pixelwise")
 class SegmentationCrossEntropy(keras.losses.Loss):
@@ -48,10 +50,10 @@ class SegmentationCrossEntropy(keras.losses.Loss):
         **kwargs,
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)
-        self.void = int(void)
+        self.void = checks.void(void)
         self.class_weights = None
         if class_weights is not None:
-            self.class_weights = [float(w) for w in class_weights]
+            self.class_weights = checks.reals("class_weights", class_weights)
             if not all(weight >= 0 for weight in self.class_weights):
                 raise ValueError(
                     f"Class weights must not be negative, but got {self.class_weights}: "
