@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixelwise import detection, evaluation, inference, recipe
+from pixelwise import checks, detection, evaluation, inference, recipe
 from pixelwise.bench.contestants import GENERATORS, SEGMENTERS
 from pixelwise.data import objects
 from pixelwise.data.wardrobe import CLASSES, Wardrobe
@@ -172,10 +172,15 @@ class Colours:
     """Knows how often each class had a colour in training, and nothing else.
 
     Args:
-        examples: list of ``Truth`` to count.
+        examples: list of ``Truth`` to count, one or more.
+
+    Raises:
+        ValueError: if there is no example; when called, if a picture is not uint8.
     """
 
     def __init__(self, examples):
+        if not examples:
+            raise ValueError("There is no example to count the colours of: give one or more.")
         counts = np.zeros((COLOURS**3, len(CLASSES)))
         for example in examples:
             np.add.at(counts, (self._bins(example.image), example.semantic), 1)
@@ -188,7 +193,13 @@ class Colours:
 
     @staticmethod
     def _bins(image):
-        levels = np.asarray(image).astype(int) * COLOURS // 256
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            raise ValueError(
+                f"The picture has the type {image.dtype} and the shape {image.shape}, and colours "
+                "are counted in uint8 (height, width, 3): round 255 times one in [0, 1]."
+            )
+        levels = image.astype(int) * COLOURS // 256
         return (levels * [COLOURS**2, COLOURS, 1]).sum(-1)
 
 
@@ -228,7 +239,7 @@ def seen_side(recipe_name):
 
 
 def _entry(table, name, what):
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise ValueError(f"There is no {what} {name!r} here: {nearest(name, list(table))}.")
     return table[name]
 
@@ -303,6 +314,6 @@ def bootstrap(matrices, samples=1000, seed=0):
             f"The matrices have the shape {matrices.shape}: give (pictures, classes, classes), a "
             "confusion matrix for each of at least one picture."
         )
-    rng = np.random.default_rng(seed)
+    rng = checks.generator(seed)
     counts = rng.multinomial(len(matrices), np.full(len(matrices), 1 / len(matrices)), samples)
     return np.array([mean_iou(np.tensordot(times, matrices, 1)) for times in counts])

@@ -27,7 +27,7 @@ def resolve(address):
     Raises:
         RecipeError: if the address points outside the package or to nothing.
     """
-    if not re.fullmatch(r"pixelwise(\.[A-Za-z]\w*)+:[A-Za-z]\w*", address):
+    if not re.fullmatch(r"pixelwise(\.[A-Za-z]\w*)+:[A-Za-z]\w*", str(address)):
         raise RecipeError(
             f"{address!r} is not an address inside this package, such as "
             "'pixelwise.models.fcn:FCN': recipes use nothing else."

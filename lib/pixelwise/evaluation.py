@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from pixelwise import inference, machine, recipe, results, weights
+from pixelwise import checks, inference, machine, recipe, results, weights
 from pixelwise.models.crf import DenseCRF
 from pixelwise.training import load_data
 
@@ -74,8 +74,7 @@ def evaluate(recipe_name, *, after="nothing", data_root=None, write=False):
             is should be recorded, whose record the training wrote.
     """
     plan = recipe.read(recipe_name)
-    if after not in AFTER:
-        raise ValueError(f"after is {after!r}: choose one of {', '.join(AFTER)}.")
+    checks.choice("after", after, AFTER)
     if write and after == "nothing":
         raise ValueError(
             f"The record of {plan.name} as it is was written by its training: say what comes "

@@ -132,6 +132,11 @@ class _Views:
 
     def __init__(self, model, image, size, scales, flip, window, overlap, multiple):
         _check(scales, flip, overlap, multiple)
+        if not hasattr(model, "predict_on_batch"):
+            raise ValueError(
+                f"The model is {model!r}: give a keras.Model from pictures to logits, as "
+                "models.fcn.fcn builds it."
+            )
         self.model = model
         self.fixed = _fixed_size(model)
         self.least = self.fixed or (smallest_side(model),) * 2

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from pixelwise import batches, checks, evaluation
-from pixelwise.data import options, order, wardrobe
+from pixelwise.data import options, order, pictures, wardrobe
 from pixelwise.metrics import segmentation
 
 PAINTER = "mask_to_image_wardrobe"
@@ -186,18 +186,25 @@ def maps(count, size, seed=0):
 @functools.lru_cache(maxsize=1)
 def _pool(painter, count, size, seed):
     """Paints scenes: (uint8 pictures (count, size, size, 3), uint8 label maps)."""
+    model = _named(painter, size)  # before the label maps, which take long
     masks = maps(count, size, seed)
-    images = _named(painter).paint(masks, seed=seed)
+    images = model.paint(masks, seed=seed)
     return np.rint(255 * images).astype("uint8"), masks
 
 
-def _named(painter):
-    """Returns the model that paints, by the name of its recipe if need be."""
+def _named(painter, size=None):
+    """Returns the model that paints, by the name of its recipe if need be, of a size if given."""
     model = evaluation.recorded(painter) if isinstance(painter, str) else painter
     if not hasattr(model, "paint"):
         raise ValueError(
             f"The painter {painter!r} has no paint: give the recipe of a MaskToImage, as "
             f"{PAINTER!r}, or such a model."
+        )
+    side = getattr(model, "size", None)
+    if None not in (size, side) and pictures.as_size(size) != (side, side):
+        raise ValueError(
+            f"The painter paints {side} x {side} pixels and size is {size}: give size={side}, or "
+            "a painter that was built for this size."
         )
     return model
 

@@ -200,7 +200,7 @@ def test_a_kernel_of_zeros_and_a_layer_without_one():
     assert (ops.convert_to_numpy(layer(x, training=True)) == 0).all()
     with pytest.raises(ValueError, match="no kernel"):
         SpectralNorm(keras.layers.ReLU(name="r"))(x)
-    with pytest.raises(ValueError, match="iterations is 0"):
+    with pytest.raises(ValueError, match="iterations is 0: give a whole number from 1"):
         SpectralNorm(keras.layers.Dense(1), iterations=0)
 
 

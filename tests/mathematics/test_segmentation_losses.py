@@ -367,6 +367,14 @@ def test_pictures_can_be_weighted_one_by_one(kind):
         (lambda: SumLoss(["mse"]), "give one or more"),
         (lambda: SumLoss([DiceLoss()], [1, 2]), "each of the 1 losses"),
         (lambda: SumLoss([DiceLoss()], [-1]), "0 or more"),
+        (lambda: SumLoss([DiceLoss()], 0.5), "weights is 0.5: give a list"),
+        (lambda: SumLoss([DiceLoss()], ["a"]), "give a list of numbers"),
+        (lambda: FocalLoss(None), "gamma is None"),
+        (lambda: FocalLoss("2"), "gamma is '2'"),
+        (lambda: FocalLoss(void=None), "void is None"),
+        (lambda: DiceLoss(void="255"), "void is '255'"),
+        (lambda: LovaszSoftmax(void=2.5), "void is 2.5"),
+        (lambda: DiceLoss(smooth=None), "smooth is None"),
     ],
 )
 def test_wrong_arguments(make, message):

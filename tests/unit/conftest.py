@@ -6,6 +6,7 @@ import socket
 import threading
 import zlib
 
+import numpy as np
 import pytest
 
 
@@ -130,6 +131,23 @@ def sentence():
 def tree():
     """A function that lists everything below a folder, as sorted names."""
     return lambda folder: sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+
+
+@pytest.fixture
+def survives():
+    """A function that trains a compiled model for one step of plain ``fit``, on a batch with NaN in
+    it, and checks that its loss is NaN and everything else finite."""
+
+    def check(model, x, y):
+        history = model.fit(x, y, batch_size=len(y), verbose=0).history
+        assert np.isnan(history["loss"]).all()
+        assert all(np.isfinite(value).all() for value in model.get_weights())
+        moments = (np.asarray(ops.convert_to_numpy(v)) for v in model.optimizer.variables)
+        assert all(np.isfinite(value).all() for value in moments)
+
+    from keras import ops
+
+    return check
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ def test_what_cannot_be_measured(model, sentence, data, said):
         (lambda: seg.SegmentationScore(0), "num_classes is 0"),
         (lambda: seg.SegmentationScore(2.5), "num_classes is 2.5"),
         (lambda: seg.SegmentationScore(300), "void is 255, one of the 300 classes"),
+        (lambda: seg.SegmentationScore(6, void=None), "void is None"),
         (lambda: seg.boundary_counts(MASKS, MASKS, 6), "shape (2, 64, 64)"),
         (lambda: fcn("6"), "num_classes is '6'"),
         (lambda: fcn(2.5), "num_classes is 2.5"),
@@ -143,6 +144,9 @@ def test_weights_that_cannot_be_written_or_read(model, tmp_path, tree, sentence)
         ({"num_batches": -1}, "num_batches is -1"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": "x"}, "seed is 'x'"),
+        ({"split": ["all"]}, "no split ['all']"),
+        ({"name": ["wardrobe"]}, "no data set ['wardrobe']"),
+        ({"name": "garments", "split": ["all"]}, "['all']"),
         ({"sise": 96}, "Wardrobe has no option 'sise': the nearest"),
         ({"root": "pets"}, "Wardrobe has no option 'root'"),
         ({"name": "fashion", "size": 96}, "'fashion' got an unexpected keyword argument 'size'"),
@@ -232,6 +236,8 @@ def test_whole_labels_may_come_as_floats():
         (lambda: losses.soft_iou(IMAGES, IMAGES[:1]), "targets (1, 64, 64, 3)"),
         (lambda: losses.soft_dice(IMAGES, MASKS), "one-hot targets of the same shape"),
         (lambda: losses.SegmentationCrossEntropy(class_weights=[1, np.nan]), "negative"),
+        (lambda: losses.SegmentationCrossEntropy(void=None), "void is None"),
+        (lambda: losses.SegmentationCrossEntropy(class_weights=0.5), "class_weights is 0.5"),
     ],
 )
 def test_what_cannot_be_compared(sentence, call, said):

@@ -113,12 +113,19 @@ def test_touching_objects_of_a_class_are_one_piece():
     assert found.result()["mean_iou"] == 1 and found.result()["mask_ap50"] == 0
 
 
-def test_the_table_of_colours_knows_colours_only(two_shoes):
+def test_the_table_of_colours_knows_colours_only(two_shoes, sentence):
     colours = choosing.Colours([two_shoes])
     assert (colours(two_shoes.image).semantic == two_shoes.semantic).all()
     assert (colours(two_shoes.image[::-1]).semantic == two_shoes.semantic[::-1]).all()
     assert (colours(np.full((6, 9, 3), 255, "uint8")).semantic == 0).all()  # new: as most are
     assert np.allclose(colours.table.sum(-1), 1)
+    for image in (two_shoes.image / 255, two_shoes.image[..., 0], two_shoes.image[None]):
+        with pytest.raises(ValueError, match="are counted in uint8") as caught:
+            colours(image)
+        sentence(caught)
+    with pytest.raises(ValueError, match="no example") as caught:
+        choosing.Colours([])
+    sentence(caught)
 
 
 def test_a_network_sees_its_own_size_and_answers_at_the_pictures(two_shoes):
@@ -182,6 +189,17 @@ def test_an_unknown_model_is_one_sentence(load, sentence):
     with pytest.raises(ValueError, match="'mask_rnn' here") as caught:
         load("mask_rnn")
     assert sentence(caught)
+
+
+def test_a_name_that_is_none_and_a_seed_that_is_none(sentence):
+    for call in (
+        lambda: choosing.load(["fcn8s"]),
+        lambda: choosing.load(None),
+        lambda: choosing.bootstrap(np.ones((1, 2, 2)), seed="x"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            call()
+        sentence(caught)
 
 
 def test_every_contestant_has_a_recipe_with_a_checkpoint_and_a_record():

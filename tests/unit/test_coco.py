@@ -326,6 +326,9 @@ FAULTS = {
     "box of three": (set_(11, bbox=[4, 6, 20]), "not [x, y, width, height]"),
     "box of NaN": (set_(11, bbox=[4, 6, float("nan"), 10]), "not [x, y, width, height]"),
     "box as corners": (set_(12, bbox=[30, 10, 38, 20]), "reaches 28 pixels out of its picture"),
+    "area of text": (set_(11, area="200"), "annotation 11 of own.json has the area '200', which"),
+    "area of NaN": (set_(11, area=float("nan")), "annotation 11 of own.json has the area nan"),
+    "id twice": (set_(12, id=11), "annotation 11 of own.json has an id that another one has too"),
     "box outside": (set_(11, bbox=[70, 6, 20, 10]), "reaches 30 pixels out of its picture"),
 }
 MASK_FAULTS = {

@@ -199,9 +199,38 @@ def test_a_gan_of_classes_is_searched_and_told_them(monkeypatch):
         (lambda x, k: completion.between([1.0], [2.0], 1), "count is 1"),
         (lambda x, k: completion.between([1.0], [2.0], 3, "round"), "path is 'round'"),
         (lambda x, k: completion.shift(Linear(), x, np.ones(3)), "shape (3,)"),
+        (lambda x, k: completion.denoise(Linear(), x, 0.1, ["repeat"]), "method is ['repeat']"),
+        (lambda x, k: completion.complete(Linear(), x, k, None), "method is None"),
+        (lambda x, k: completion.complete(Linear(), x, k, "repeat", seed="x"), "seed is 'x'"),
+        (lambda x, k: completion.search(Generator(), x, seed="x"), "seed is 'x'"),
+        (lambda x, k: completion.interpolate(Linear(), x[0], x[0, 1:], 3), "and (1, 3, 1)"),
     ],
 )
 def test_bad_input_is_one_sentence(pictures, known, sentence, call, said):
     with pytest.raises(ValueError) as caught:
         call(pictures, known)
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["another size", "other channels"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x, k: completion.complete(m, x, k),
+        lambda m, x, k: completion.complete(m, x, k, "repeat"),
+        lambda m, x, k: completion.denoise(m, x, 0.1),
+        lambda m, x, k: completion.denoise(m, x, 0.1, "repeat"),
+        lambda m, x, k: completion.encode(m, x),
+        lambda m, x, k: completion.search(m, x),
+        lambda m, x, k: completion.interpolate(m, x[0], x[1], 3),
+        lambda m, x, k: completion.direction(m, x, x),
+    ],
+)
+def test_pictures_that_the_model_does_not_make(pictures, known, sentence, small, call):
+    x, known = (pictures[:, :1], known[:1]) if small else (np.repeat(pictures, 3, -1), known)
+    generator = keras.Sequential([keras.Input((2,)), layers.Dense(6), layers.Reshape(SHAPE)])
+    judge = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1)])
+    for model in (linear_vae(), GAN(generator, judge)):
+        with pytest.raises(ValueError) as caught:
+            call(model, x, known)
+        assert "makes pictures of (2, 3, 1): give (n, 2, 3, 1)" in sentence(caught)

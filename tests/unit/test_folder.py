@@ -348,6 +348,10 @@ def test_damaged_files_and_another_size(root, sentence):
         ({"download": True}, "Folder has no option 'download'"),
         ({"mask_tial": "_m"}, "Folder has no option 'mask_tial': the nearest are mask_tail"),
         ({"size": 0}, "size is 0"),
+        ({"classes": 5}, "classes is 5: give the file of the table"),
+        ({"shuffle": 3}, "shuffle is 3: give True or False"),
+        ({"augment": "no"}, "augment is 'no'"),
+        ({"split": ["all"]}, "no split ['all']"),
     ],
 )
 def test_wrong_options(root, sentence, options, part):

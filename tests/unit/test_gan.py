@@ -300,6 +300,21 @@ def test_what_cannot_be_learnt_from_stops_the_training(compiled, value, label, s
     assert "step 1" in sentence(caught)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_never_enters_the_networks(compiled, value, survives):
+    gan, weights = compiled
+    gan.set_weights(weights)
+    x, y = pictures()
+    x[2, 3, 4, 0] = value
+    survives(gan, x, y)
+
+
+def test_infinity_is_no_value_even_without_bounds(survives):
+    gan = on_a_line()
+    gan.compile(TwoPlayerAdam(1e-3))
+    survives(gan, np.array([[0.5], [np.inf]], "float32"), np.zeros(2))
+
+
 def networks_of(size, latent=5, channels=1, num_classes=None):
     shared = {"size": size, "channels": channels, "hidden": (4,), "num_classes": num_classes}
     return networks.mlp_generator(latent=latent, **shared), networks.mlp_discriminator(**shared)
@@ -314,6 +329,10 @@ def networks_of(size, latent=5, channels=1, num_classes=None):
         ({"augment": "color"}, "augment is 'color'"),
         ({"num_classes": 3}, "the generator has 1 inputs"),
         ({"num_classes": 1}, "num_classes is 1"),
+        ({"loss": ["hinge"]}, "no GAN loss ['hinge']"),
+        ({"loss": None}, "no GAN loss None"),
+        ({"penalty": ["r1"]}, "penalty is ['r1']"),
+        ({"seed": "x"}, "seed is 'x'"),
     ],
 )
 def test_an_impossible_game(options, said, sentence):
@@ -326,6 +345,32 @@ def test_networks_that_do_not_fit(sentence):
     with pytest.raises(ValueError) as caught:
         GAN(networks_of(28)[0], networks_of(32)[1])
     assert "(28, 28, 1)" in sentence(caught)
+    for wrong in (None, keras.Sequential([layers.Dense(1)]), "dcgan"):
+        with pytest.raises(ValueError) as caught:
+            GAN(networks_of(28)[0], wrong)
+        assert "discriminator is " in sentence(caught)
+    with pytest.raises(ValueError) as caught:
+        GAN(None, None)
+    assert "generator is None: give a keras.Model" in sentence(caught)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "dcgan"])
+def test_networks_for_another_number_of_classes(kind, sentence):
+    """The generator of dense layers has a table of classes, the other one its normalisations."""
+
+    def build(player, num_classes):
+        width = {"hidden": (4,)} if kind == "mlp" else {"width": 2}
+        return getattr(networks, f"{kind}_{player}")(num_classes=num_classes, **width)
+
+    right = build("generator", 3), build("discriminator", 3)
+    GAN(*right, num_classes=3)
+    for pair, named in (
+        ((build("generator", 4), right[1]), "generator"),
+        ((right[0], build("discriminator", 4)), "discriminator"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            GAN(*pair, num_classes=3)
+        assert f"The {named} was built for 4 classes and num_classes is 3" in sentence(caught)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +381,22 @@ def test_networks_that_do_not_fit(sentence):
         ("dcgan_generator", {"norm": "layer"}, "norm is 'layer'"),
         ("dcgan_generator", {"up": "nearest"}, "up is 'nearest'"),
         ("dcgan_discriminator", {"down": "mean"}, "down is 'mean'"),
+        ("mlp_generator", {"size": [28]}, "size is [28]"),
+        ("mlp_generator", {"latent": 0}, "latent is 0"),
+        ("mlp_generator", {"hidden": 64}, "hidden is 64"),
+        ("mlp_generator", {"num_classes": 1}, "num_classes is 1"),
+        ("mlp_discriminator", {"hidden": (64, 0)}, "a number in hidden is 0"),
+        ("mlp_discriminator", {"dropout": 1}, "dropout is 1"),
+        ("dcgan_generator", {"width": 0}, "width is 0"),
+        ("dcgan_generator", {"width": 2.5}, "width is 2.5"),
+        ("dcgan_generator", {"kernel": 0}, "kernel is 0"),
+        ("dcgan_generator", {"stddev": -1}, "stddev is -1"),
+        ("dcgan_discriminator", {"width": "wide"}, "width is 'wide'"),
+        ("dcgan_discriminator", {"hidden": -1}, "hidden is -1"),
+        ("resnet_generator", {"size": 30}, "size is 30"),
+        ("resnet_generator", {"latent": None}, "latent is None"),
+        ("resnet_discriminator", {"width": 0}, "width is 0"),
+        ("resnet_discriminator", {"blocks": -1}, "blocks is -1"),
     ],
 )
 def test_an_impossible_network(build, options, said, sentence):
@@ -346,7 +407,11 @@ def test_an_impossible_network(build, options, said, sentence):
 
 def test_data_that_do_not_fit(sentence):
     x, y = pictures()
-    for data, said in (((x[:, :14], y), "(14, 28, 1)"), ((x, y[:, None]), "labels (batch,)")):
+    for data, said in (
+        ((x[:, :14], y), "(14, 28, 1)"),
+        ((x, y[:, None]), "labels (batch,)"),
+        ((x, y.astype("float32")), "labels have the type float32"),
+    ):
         gan = small(3)
         gan.compile(TwoPlayerAdam(1e-3))
         with pytest.raises(ValueError) as caught:
@@ -362,6 +427,7 @@ def test_data_that_do_not_fit(sentence):
         ({"n": 2, "labels": [0, 3]}, "from 0 to 3"),
         ({"n": 2, "labels": [0]}, "the shape (2,)"),
         ({"n": 2, "labels": [0.5, 1]}, "whole numbers"),
+        ({"n": 2, "seed": "x"}, "seed is 'x'"),
     ],
 )
 def test_impossible_samples(arguments, said, sentence):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pixelwise import data
-from pixelwise.metrics import classification, features, generation, likelihood
+from pixelwise.metrics import classification, features, generation, likelihood, painting
 from pixelwise.models import inception, zoo
 from pixelwise.models.classifier import FEATURES, feature_extractor, garment_classifier
 from pixelwise.weights import published
@@ -359,6 +359,28 @@ WRONG = {
         lambda: generation.evaluate(Generator(GREY), Endless(), extractors="garments"),
         "extractors is 'garments': give a list",
     ),
+    "an unknown extractor, the second of two": (
+        lambda: generation.evaluate(Generator(GREY), Endless(), extractors=("garments", "vgg")),
+        "a name in extractors is 'vgg': choose one of 'garments'",
+    ),
+    "an extractor in a list": (
+        lambda: generation.evaluate(Generator(GREY), Endless(), extractors=[["garments"]]),
+        "a name in extractors is ['garments']",
+    ),
+    "no neighbour at all": (lambda: generation.evaluate(Generator(GREY), Endless(), k=0), "k is 0"),
+    "a share of text": (
+        lambda: generation.evaluate(Generator(GREY), Endless(), least="a"),
+        "least is",
+    ),
+    "an unknown extractor of a VAE": (
+        lambda: likelihood.evaluate(Generator(GREY), Endless(), extractors=("vgg",)),
+        "a name in extractors is 'vgg'",
+    ),
+    "an unknown extractor of a painter": (
+        lambda: painting.evaluate(Generator(GREY), Endless(), judge=None, extractors=("vgg",)),
+        "a name in extractors is 'vgg'",
+    ),
+    "no painter": (lambda: painting.evaluate(None, Endless()), "A NoneType does not paint"),
     "one class": (lambda: garment_classifier(1), "num_classes is 1: give a whole number"),
     "a negative shift": (lambda: garment_classifier(shift=-1), "shift is -1: give a whole number"),
     "all dropped": (lambda: garment_classifier(dropout=1), "dropout is 1: give a share"),

@@ -397,3 +397,11 @@ def test_networks_that_return_something_else(sentence, answer, said):
     with pytest.raises(ValueError) as caught:
         inference.segment(Toy(answer), PICTURE)
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize("model", [None, "fcn8s"])
+def test_what_is_no_network(sentence, model):
+    for ask in (inference.segment, inference.probabilities):
+        with pytest.raises(ValueError) as caught:
+            ask(model, PICTURE)
+        assert f"The model is {model!r}: give a keras.Model" in sentence(caught)

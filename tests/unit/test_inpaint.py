@@ -148,7 +148,7 @@ def test_a_truth_that_is_no_picture_stops_the_training():
     images, holes, truth = batch()
     loss = model.train_on_batch({"images": images, "holes": holes}, truth + 2)
     assert np.isnan(np.ravel(loss)[0])
-    with pytest.raises(ValueError, match="load the data set removal"):
+    with pytest.raises(ValueError, match="as the data set removal has them"):
         model.compute_loss({"images": images, "holes": holes}, None, ops.convert_to_tensor(truth))
 
 
@@ -173,6 +173,15 @@ def test_arguments_that_are_not_possible(sentence):
         lambda: Inpainter(inpainter(width=4), hole=-1.0),
         lambda: Inpainter(inpainter(width=4), loss="soft"),
         lambda: fill_classical(*batch()[:2], method="magic"),
+        lambda: fill_classical(*batch()[:2], method=["mean"]),
+        lambda: fill_classical(*batch()[:2], method=None),
+        lambda: Inpainter(None),
+        lambda: Inpainter(inpainter(width=4), "judge", adversarial=0.1),
+        lambda: Inpainter(inpainter(width=4), loss=["hinge"]),
+        lambda: inpainter(convolution=None),
+        lambda: inpainter(dilations=2),
+        lambda: inpainter(dilations=(1, 0)),
+        lambda: patch_discriminator(width=None),
     ):
         with pytest.raises(ValueError) as caught:
             call()
@@ -196,6 +205,35 @@ WRONG = {
     "one picture": (IMAGES[0], HOLES[0], "image[None]"),
     "none": (IMAGES[:0], HOLES[:0], "shape (0, 16, 16, 3)"),
 }
+
+
+UNTRAINABLE = {
+    "pictures alone": (IMAGES, TRUTH, "What was given is no dict"),
+    "no holes": ({"images": IMAGES}, TRUTH, "What was given is ['images']"),
+    "holes of another size": ({"images": IMAGES, "holes": HOLES[:, :8]}, TRUTH, "(2, 8, 16)"),
+    "another truth": ({"images": IMAGES, "holes": HOLES}, TRUTH[:, :8], "the truth (2, 8, 16, 3)"),
+    "no truth": ({"images": IMAGES, "holes": HOLES}, None, "There is no truth"),
+    "grey": ({"images": IMAGES[..., :1], "holes": HOLES}, TRUTH, "(2, 16, 16, 1)"),
+    "odd": ({"images": IMAGES[:, :15], "holes": HOLES[:, :15]}, TRUTH[:, :15], "15 x 16 pixels"),
+}
+
+
+@pytest.mark.parametrize("x, y, said", UNTRAINABLE.values(), ids=UNTRAINABLE.keys())
+def test_batches_that_cannot_be_learnt_from(sentence, x, y, said):
+    model = small(0)
+    model.compile("adam", run_eagerly=True, jit_compile=False)
+    for learn in (model.fit, model.evaluate):
+        with pytest.raises(ValueError) as caught:
+            learn(x, y, batch_size=2, verbose=0)
+        assert said in sentence(caught)
+
+
+def test_a_compiled_model_says_the_same(sentence):
+    model = small(0)
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(ValueError) as caught:
+        model.fit({"images": IMAGES, "holes": HOLES[:, :8]}, TRUTH, batch_size=2, verbose=0)
+    assert "8, 16)" in sentence(caught)
 
 
 @pytest.mark.parametrize("images, holes, said", WRONG.values(), ids=WRONG.keys())
@@ -234,6 +272,29 @@ def test_nothing_in_the_hole_is_seen_in_training_not_even_nan():
     images[holes] = np.nan
     made = model({"images": images, "holes": holes})
     assert np.isfinite(float(model.compute_loss({"images": images, "holes": holes}, truth, made)))
+
+
+@pytest.mark.parametrize("where", ["truth", "known"])
+def test_nan_never_enters_the_networks(where, survives):
+    model = small(0.1)
+    model.compile(TwoPlayerAdam(1e-3), run_eagerly=True)
+    images, holes, truth = batch()
+    {"truth": truth, "known": images}[where][1, 2, 3, 1] = np.nan
+    survives(model, {"images": images, "holes": holes}, truth)
+
+
+def test_known_pixels_and_holes_that_are_none_have_no_loss():
+    model = small(0)
+
+    def loss(images, holes):
+        x = {"images": images, "holes": holes}
+        return float(ops.convert_to_numpy(model.compute_loss(x, truth, model(x))))
+
+    images, holes, truth = batch()
+    assert np.isfinite(loss(images, holes)) and np.isfinite(loss(images, holes.astype("int32")))
+    assert np.isnan(loss(images + 1, holes))
+    for value in (0.5, 2, np.nan):
+        assert np.isnan(loss(images, np.where(holes, np.float32(value), np.float32(0))))
 
 
 def test_harmonic_at_the_border_of_the_picture():

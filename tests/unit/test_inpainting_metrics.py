@@ -120,6 +120,10 @@ def test_the_default_features_are_those_of_mobilenet():
     assert np.isfinite(found["kid"]) and found["kid_spread"] >= 0
 
 
+def unasked(images, holes):
+    pytest.fail("it was asked to fill before the names were looked at")
+
+
 def test_what_cannot_be_measured(sentence):
     truth, filled, holes = pair()
     for call in (
@@ -131,6 +135,11 @@ def test_what_cannot_be_measured(sentence):
         lambda: inpainting.crops(truth, np.zeros_like(holes)),
         lambda: inpainting.evaluate(fill_classical, Batches(None)),
         lambda: inpainting.evaluate(fill_classical, Batches(), pictures=1),
+        lambda: inpainting.evaluate(unasked, Batches(), baselines=["mean", "median"]),
+        lambda: inpainting.evaluate(unasked, Batches(), baselines="mean"),
+        lambda: inpainting.evaluate(unasked, Batches(), baselines=[["mean"]]),
+        lambda: inpainting.evaluate(unasked, Batches(), extractor="vgg"),
+        lambda: inpainting.evaluate(None, Batches()),
     ):
         with pytest.raises(ValueError) as caught:
             call()

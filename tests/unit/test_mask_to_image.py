@@ -214,12 +214,21 @@ def test_what_cannot_be_learnt_from_has_no_loss(value, label):
     assert np.isnan(loss_of(small(), pictures, masks))
 
 
+def test_nan_never_enters_the_networks(survives):
+    model = small(style=True, l1=1.0, matching=1.0)
+    model.compile(TwoPlayerAdam(1e-3), run_eagerly=True)
+    pictures, masks = scenes()
+    pictures[2, 3, 4, 0] = np.nan
+    survives(model, pictures, masks)
+
+
 def test_batches_that_do_not_fit(sentence):
     pictures, masks = scenes()
     for x, y, said in (
         (pictures, masks[:, :8], "of the shape (8, 16)"),
         (pictures[:, :8], masks, "(8, 16, 3)"),
         (pictures, np.arange(4), "of the shape ()"),
+        (pictures, masks.astype("float32"), "label maps have the type float32: give whole"),
     ):
         with pytest.raises(ValueError) as caught:
             loss_of(small(), x, y)
@@ -266,12 +275,39 @@ def test_noise_that_does_not_fit(sentence):
         ({"matching": "some"}, "matching is 'some'"),
         ({"size": 24}, "size is 24: give a multiple of 16"),
         ({"num_classes": 1}, "num_classes is 1"),
+        ({"loss": ["hinge"]}, "no GAN loss ['hinge']"),
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"hidden": -1}, "hidden is -1"),
     ],
 )
 def test_an_impossible_model(options, said, sentence):
     with pytest.raises(ValueError) as caught:
         small(**options)
     assert said in sentence(caught)
+
+
+@pytest.mark.parametrize(
+    "build, said",
+    [
+        (lambda: spade_generator(3, 30), "size is 30"),
+        (lambda: spade_generator(3, latent=0), "latent is 0"),
+        (lambda: spade_generator("3"), "num_classes is '3'"),
+        (lambda: style_encoder(30), "size is 30"),
+        (lambda: style_encoder(width=0), "width is 0"),
+        (lambda: style_encoder(latent=None), "latent is None"),
+        (lambda: patch_discriminator(3, 16.0), "size is 16.0"),
+    ],
+)
+def test_an_impossible_network(build, said, sentence):
+    with pytest.raises(ValueError) as caught:
+        build()
+    assert said in sentence(caught)
+
+
+def test_a_seed_that_is_none(sentence):
+    with pytest.raises(ValueError) as caught:
+        small().paint(changed(0), seed="x")
+    assert "seed is 'x'" in sentence(caught)
 
 
 def test_networks_that_do_not_fit(sentence):
@@ -284,6 +320,14 @@ def test_networks_that_do_not_fit(sentence):
         with pytest.raises(ValueError) as caught:
             MaskToImage(generator, other)
         assert said in sentence(caught)
+    for networks, named in (
+        ((None, None), "generator"),
+        ((generator, None), "discriminator"),
+        ((generator, generator, "style"), "encoder"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            MaskToImage(*networks)
+        assert f"{named} is " in sentence(caught)
     with pytest.raises(ValueError) as caught:
         MaskToImage(generator, patch_discriminator(3, 16, width=2), style_encoder(16, 5, 2))
     assert "says 5 numbers, and the generator has 16 and 4" in sentence(caught)

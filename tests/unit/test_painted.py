@@ -132,6 +132,20 @@ def test_impossible_options(options, said, sentence):
     assert said in sentence(caught)
 
 
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"painter": None}, "The painter None has no paint"),
+        ({"size": 64}, "The painter paints 32 x 32 pixels and size is 64: give size=32"),
+    ],
+)
+def test_the_painter_is_looked_at_before_the_label_maps(options, said, sentence, monkeypatch):
+    monkeypatch.setattr(painted, "maps", lambda *_: pytest.fail("label maps were laid out"))
+    with pytest.raises(ValueError) as caught:
+        painted_set(**options)
+    assert said in sentence(caught)
+
+
 def test_a_segmenter_is_measured_on_both():
     dataset = pw.data.load("wardrobe", "test", size=32, batch_size=4, num_batches=2)
     found = painted.evaluate(Reader(), dataset, painter=FLAT)

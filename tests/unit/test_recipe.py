@@ -352,6 +352,14 @@ def test_unknown_recipes_name_the_nearest(sentence, tmp_path, monkeypatch):
     with pytest.raises(recipe.RecipeError) as caught:
         recipe.read("fcn8s_wardrobe")
     assert "not valid TOML" in sentence(caught)
+    for name in (None, ["fcn8s_wardrobe"], 8):
+        with pytest.raises(recipe.RecipeError) as caught:
+            recipe.read(name)
+        assert f"There is no recipe {str(name)!r}" in sentence(caught)
+    for address in (None, ["pixelwise.models.fcn:fcn"]):
+        with pytest.raises(recipe.RecipeError) as caught:
+            recipe.resolve(address)
+        assert "is not an address inside this package" in sentence(caught)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_it_is_saved_and_read_with_a_schedule():
     [
         ({"generator_factor": 0}, "generator_factor is 0"),
         ({"generator_factor": "a"}, "generator_factor is 'a'"),
-        ({"every": 0}, "every is 0"),
+        ({"every": 0}, "every is 0: give a whole number from 1"),
         ({"every": 1.5}, "every is 1.5"),
         ({"amsgrad": True}, "no amsgrad"),
     ],

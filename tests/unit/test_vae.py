@@ -13,7 +13,14 @@ from pixelwise.metrics import generation
 from pixelwise.metrics import likelihood as measure
 from pixelwise.models import generative
 from pixelwise.models.vae import VAE
-from pixelwise.models.vae_networks import dense_decoder, dense_encoder, vae, vqvae
+from pixelwise.models.vae_networks import (
+    convolutional_decoder,
+    convolutional_encoder,
+    dense_decoder,
+    dense_encoder,
+    vae,
+    vqvae,
+)
 
 HERE = Path(__file__).parent
 
@@ -223,6 +230,12 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
     assert "step 1" in sentence(caught)
 
 
+def test_nan_never_enters_the_networks(compiled, survives):
+    model, weights = compiled
+    model.set_weights(weights)
+    survives(model, *nan(*garments()[0]))
+
+
 @pytest.mark.parametrize(
     "call, said",
     [
@@ -236,6 +249,8 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
         (lambda m: m.decode(np.zeros((2, 3)), [0, 10]), "from 0 to 10: give classes from 0 to 9"),
         (lambda m: m.sample(0), "n is 0"),
         (lambda m: m.sample(2.0), "n is 2.0"),
+        (lambda m: m.sample(2, seed="x"), "seed is 'x'"),
+        (lambda m: m.bound(np.zeros((1, 28, 28, 1)), 5, "x", [1]), "seed is 'x'"),
         (lambda m: m.bound(np.zeros((1, 28, 28, 1)), 0, labels=[1]), "k is 0"),
         (lambda m: m.bound(np.zeros((1, 28, 28, 1)), 5), "needs the class"),
         (lambda m: measure.evaluate(m, garments()), "None batches"),
@@ -277,6 +292,23 @@ def networks(**options):
         (lambda: VAE(**networks(classes=10)), "has 2 inputs: give it the latents only"),
         (lambda: VAE(**networks(), num_classes=10), "as its second input"),
         (lambda: vqvae(size=28, codes=0), "codes is 0"),
+        (lambda: VAE(None, None), "encoder is None: give a keras.Model"),
+        (lambda: VAE(networks()["encoder"], None), "decoder is None"),
+        (lambda: VAE(**networks(classes=4), num_classes=10), "decoder was built for 4 classes"),
+        (lambda: vae(["dense"]), "network is ['dense']"),
+        (lambda: vae(size="28"), "size is '28'"),
+        (lambda: vae(channels=[1]), "channels is [1]"),
+        (lambda: vae(width=0), "width is 0"),
+        (lambda: vae(likelihood=["bernoulli"]), "no likelihood ['bernoulli']"),
+        (lambda: vae(likelihood=None), "no likelihood None"),
+        (lambda: tiny(seed="x"), "seed is 'x'"),
+        (lambda: dense_encoder((28, 28, 1), 0), "latent is 0"),
+        (lambda: dense_encoder((28, 28), 3), "shape is (28, 28): give (height, width, channels)"),
+        (lambda: dense_encoder((28, 28, 1), 3, hidden=-1), "hidden is -1"),
+        (lambda: dense_decoder((28, 28, 1), 3, 0), "width is 0"),
+        (lambda: dense_decoder((28, 28, 1), 3, num_classes=1), "num_classes is 1"),
+        (lambda: convolutional_encoder((30, 30, 1), 3), "a multiple of 4"),
+        (lambda: convolutional_decoder((28, 32, 1), 3), "shape is (28, 32, 1): give a square"),
     ],
 )
 def test_arguments_that_do_not_fit_are_one_sentence(sentence, build, said):
@@ -290,6 +322,7 @@ def test_arguments_that_do_not_fit_are_one_sentence(sentence, build, said):
     [
         (lambda x, labels: (x[:, :20], labels), "built for (28, 28, 1)"),
         (lambda x, labels: (x, np.eye(10)[labels]), "with integer labels (batch,)"),
+        (lambda x, labels: (x, labels.astype("float32")), "labels have the type float32: give"),
     ],
 )
 def test_batches_that_do_not_fit_are_one_sentence(sentence, batch, said):

@@ -165,6 +165,20 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
     assert "step 1" in sentence(caught)
 
 
+def test_nan_never_enters_the_networks(compiled, survives):
+    model, weights = compiled
+    model.set_weights(weights)
+    x, labels = garments()[0]
+    survives(model, np.where(x > 0.5, np.nan, x).astype("float32"), labels)
+
+
+def test_labels_of_a_float_type_are_refused(compiled, sentence):
+    x, labels = garments()[0]
+    with pytest.raises(ValueError) as caught:
+        training.fit(compiled[0], (x, labels.astype("float32")), 1, show=False)
+    assert "labels have the type float32" in sentence(caught)
+
+
 def with_parts(**changes):
     """The parts of a tiny model, some of them from another."""
     model, other = tiny(), tiny(**changes)
@@ -176,11 +190,19 @@ def with_parts(**changes):
     )
 
 
+def told_of(built, num_classes):
+    """A model of another number of classes than its prior was built for."""
+    model = tiny(num_classes=built, prior_blocks=1)
+    parts = model.encoder, model.decoder, model.prior, model.codebook
+    return VQVAE(*parts, num_classes=num_classes)
+
+
 @pytest.mark.parametrize(
     "build, said",
     [
-        (lambda: tiny(codes=0), "codes is 0"),
-        (lambda: tiny(code_width=2.5), "width is 2.5"),
+        (lambda: tiny(codes=0), "codes is 0: give a whole number from 1"),
+        (lambda: tiny(code_width=2.5), "code_width is 2.5"),
+        (lambda: Codebook(4, 2.5), "width is 2.5"),
         (lambda: tiny(size=48), "size is 48"),
         (lambda: tiny(commitment=-1), "commitment is -1"),
         (lambda: tiny(num_classes=1), "num_classes is 1"),
@@ -194,6 +216,13 @@ def with_parts(**changes):
         (lambda: with_parts(likelihood="gaussian")("decoder"), "a Bernoulli likelihood"),
         (lambda: with_parts(codes=9)("prior"), "gives (7, 7, 9)"),
         (lambda: with_parts(num_classes=10)("prior"), "has 2 inputs"),
+        (lambda: VQVAE(None, None, None, None), "encoder is None: give a keras.Model"),
+        (lambda: VQVAE(*[with_parts()().encoder] * 3, None), "codebook is None"),
+        (lambda: told_of(9, 10), "prior was built for 9 classes and num_classes is 10"),
+        (lambda: tiny(width=0), "width is 0"),
+        (lambda: tiny(code_width=0), "code_width is 0"),
+        (lambda: code_prior(4, 7), "map_shape is 7"),
+        (lambda: code_prior(4, (7, 7), blocks=0), "blocks is 0"),
     ],
 )
 def test_arguments_that_do_not_fit_are_one_sentence(sentence, build, said):
@@ -211,6 +240,7 @@ def test_arguments_that_do_not_fit_are_one_sentence(sentence, build, said):
         (lambda m: m.sample(2, labels=[0, 11]), "classes from 0 to 9"),
         (lambda m: m.terms(np.zeros((1, 28, 28, 1))), "needs the class"),
         (lambda m: m.sample(-1), "n is -1"),
+        (lambda m: m.sample(1, seed="x"), "seed is 'x'"),
     ],
 )
 def test_bad_input_is_one_sentence(trained, sentence, call, said):

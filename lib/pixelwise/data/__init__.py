@@ -47,7 +47,7 @@ def load(name, split="train", **options):
     Raises:
         ValueError: if the name or an option is unknown.
     """
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(
             f"There is no data set {name!r}: choose one of {', '.join(sorted(DATASETS))}."
         )

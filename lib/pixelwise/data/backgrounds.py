@@ -76,7 +76,7 @@ def load(split):
     Raises:
         ValueError: if the split is unknown.
     """
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"There are no backgrounds {split!r}: choose one of {', '.join(SPLITS)}.")
     rng = np.random.default_rng(7)
     pictures = []

@@ -145,7 +145,7 @@ class CamVid(PairedFiles):
     """
 
     def __init__(self, split="train", size=(360, 480), root=None, protocol="segnet", **options):
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise ValueError(
                 f"CamVid has no split {split!r}: choose 'train', 'val', 'test' or 'trainval'."
             )

@@ -54,14 +54,15 @@ class Annotations:
     Raises:
         ValueError: if the file is not of COCO's form, names no picture, has no annotation at all,
             or a picture is missing; with ``faulty="error"`` also if an annotation has an unknown
-            picture or category, or a box that is none or lies outside its picture.
+            picture or category, the id of another, an area that is no number, or a box that is
+            none or lies outside its picture.
     """
 
     def __init__(self, file, folder, faulty="error"):
         if faulty not in FAULTY:
             raise ValueError(f"faulty is {faulty!r}: choose 'error' or 'skip'.")
         self.file, self.folder, self.faulty = file, folder, faulty
-        self.left_out = {}
+        self.left_out, self._identities = {}, set()
         content = _read(file)
         images = _by_id(content["images"], "picture", "file_name", file)
         categories = _by_id(content["categories"], "category", "name", file)
@@ -155,21 +156,24 @@ class Annotations:
             raise ValueError(
                 f"The annotation in place {place} of {self.file} is no table: {AGAIN}."
             )
-        identity = entry.get("id", f"in place {place}")
+        identity = entry.get("id")
+        known = isinstance(identity, int | float | str)
+        identity = identity if known else f"in place {place}"
         try:
+            _check_identity(identity, self._identities)
+            area = _area(entry.get("area"))
             image = _lookup(images, entry, "image_id", "picture")
             category = _lookup(numbers, entry, "category_id", "category")
             box = _box(entry.get("bbox"), image.get("height"), image.get("width"))
         except ValueError as error:
             self._fault(identity, error)
             return
-        area = entry.get("area")
         annotation = Annotation(
             identity,
             category,
             entry.get("segmentation"),
             box,
-            float(area) if shapes.numbers([area]) else None,
+            area,
             bool(entry.get("iscrowd", 0)),
         )
         self._found[image["file_name"]].append(annotation)
@@ -234,6 +238,21 @@ def _lookup(table, entry, field, what):
     if entry[field] not in table:
         raise ValueError(f"has the {what} {entry[field]!r}, which the file does not list")
     return table[entry[field]]
+
+
+def _check_identity(identity, others):
+    if identity in others:
+        raise ValueError("has an id that another one has too")
+    others.add(identity)
+
+
+def _area(area):
+    """Checks an area in pixels; returns it as a float, or ``None`` without one."""
+    if area is None:
+        return None
+    if not shapes.numbers([area]):
+        raise ValueError(f"has the area {area!r}, which is no number")
+    return float(area)
 
 
 def _box(box, height, width):

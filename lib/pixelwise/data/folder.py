@@ -21,6 +21,7 @@ A mask has the name of its picture and is a grey or palette PNG with class numbe
 for each class; ``class_table`` says how the table is written.
 """
 
+import os
 from pathlib import Path
 
 from pixelwise.data import class_table, listing, splits
@@ -156,6 +157,11 @@ def _read_classes(root, classes, void):
     if isinstance(classes, list | tuple):
         return class_table.from_names(classes, void)
     if classes is not None:
+        if not isinstance(classes, str | os.PathLike):
+            raise ValueError(
+                f"classes is {classes!r}: give the file of the table of classes, a list of their "
+                "names, or None for classes.csv."
+            )
         return class_table.read(root / classes, void)
     files = [root / name for name in TABLES if (root / name).is_file()]
     if len(files) > 1:

@@ -194,7 +194,7 @@ def split_off(images, labels, split, held_out):
 
 def check_split(split, what):
     """Refuses a split that there is not; ``what`` is the data set, for the sentence."""
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"{what} has no split {split!r}: choose one of {', '.join(SPLITS)}.")
 
 

@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+import numpy as np
 
 from pixelwise import checks
 from pixelwise.results import nearest
@@ -32,6 +33,13 @@ def check(kind, batch_size, num_batches, seed, others):
         checks.whole("num_batches", num_batches, 1)
     if seed is not None:
         checks.whole("seed", seed, 0)
+
+
+def check_switches(**values):
+    """Refuses options that are neither ``None`` nor true or false, by their names."""
+    for name, value in values.items():
+        if value is not None and not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} is {value!r}: give True or False, or None for the default.")
 
 
 def _own(kind):

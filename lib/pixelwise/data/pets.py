@@ -99,7 +99,7 @@ class Pets(Paired):
         cache=1024,
         **kwargs,
     ):
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise ValueError(f"The pets have no split {split!r}: choose 'trainval' or 'test'.")
         self.split = SPLITS[split]
         self.root = _default_root() if root is None else Path(root)

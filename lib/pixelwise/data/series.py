@@ -50,6 +50,7 @@ class Series(keras.utils.PyDataset):
         **kwargs,
     ):
         options.check(type(self), batch_size, num_batches, seed, kwargs)
+        options.check_switches(augment=augment, shuffle=shuffle)
         _check_scale_and_cache(scale, cache)
         kwargs.setdefault("workers", 2)
         kwargs.setdefault("max_queue_size", 8)

@@ -31,7 +31,7 @@ def check(split, what):
     Raises:
         ValueError: if it is none of ``SPLITS``.
     """
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(
             f"{what} has no split {split!r}: choose one of {', '.join(map(repr, SPLITS))}."
         )

@@ -101,7 +101,7 @@ class VOC2012(PairedFiles):
                 "Pascal VOC 2012 has no split 'test' with masks, since they were never published: "
                 "measure on 'val', as papers do; a recipe says test = { split = \"val\" }."
             )
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise ValueError(
                 f"Pascal VOC 2012 has no split {split!r}: choose 'train', 'val' or 'trainval'."
             )

@@ -153,7 +153,7 @@ def _objects(batch):
 
 
 def _check_split(split):
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"The wardrobe has no split {split!r}: choose one of {', '.join(SPLITS)}.")
 
 

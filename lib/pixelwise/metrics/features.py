@@ -63,8 +63,7 @@ def features(images, extractor="garments", batch_size=BATCH_SIZE):
 
     Chapter: GAN.
     """
-    chosen = extractor if isinstance(extractor, Extractor) else _named(extractor)
-    return _describe(images, chosen, batch_size).astype(np.float64)
+    return _describe(images, named(extractor), batch_size).astype(np.float64)
 
 
 def classify(images, batch_size=BATCH_SIZE):
@@ -150,13 +149,28 @@ def _describe(images, extractor, batch_size):
     return np.concatenate(found)[: len(images)]
 
 
-def _named(name):
-    if name not in EXTRACTORS:
+def named(extractor):
+    """Returns an extractor: one by its name, or one as it is.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if isinstance(extractor, Extractor):
+        return extractor
+    if not isinstance(extractor, str) or extractor not in EXTRACTORS:
         raise ValueError(
-            f"There is no extractor {name!r}: choose one of {', '.join(EXTRACTORS)}, or give a "
-            "features.Extractor."
+            f"There is no extractor {extractor!r}: choose one of {', '.join(EXTRACTORS)}, or give "
+            "a features.Extractor."
         )
-    return EXTRACTORS[name]
+    return EXTRACTORS[extractor]
+
+
+def check_names(extractors):
+    """Refuses what is no list of names of ``EXTRACTORS``, one or more, in one sentence."""
+    if not isinstance(extractors, list | tuple) or not extractors:
+        raise ValueError(f"extractors is {extractors!r}: give a list of one name or more.")
+    for name in extractors:
+        checks.choice("a name in extractors", name, EXTRACTORS)
 
 
 def _coloured(images):

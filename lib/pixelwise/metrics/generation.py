@@ -10,6 +10,7 @@ The numbers are those of torch-fidelity 0.4 on the same features (tests/parity).
 """
 
 import dataclasses
+import numbers
 
 import numpy as np
 
@@ -161,8 +162,7 @@ def coverage(labels, num_classes, least=0.02):
         raise ValueError(
             f"Found the label {wrong} among {num_classes} classes: use 0 .. {num_classes - 1}."
         )
-    if not 0 < least <= 1:
-        raise ValueError(f"least is {least!r}: give a share of the samples above 0, at most 1.")
+    _check_least(least)
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     return Coverage(
         classes=int((shares >= least).sum()),
@@ -170,6 +170,11 @@ def coverage(labels, num_classes, least=0.02):
         least=least,
         samples=len(labels),
     )
+
+
+def _check_least(least):
+    if not isinstance(least, numbers.Real) or not 0 < least <= 1:
+        raise ValueError(f"least is {least!r}: give a share of the samples above 0, at most 1.")
 
 
 def evaluate(model, dataset, *, extractors=("garments", "mobilenet"), k=3, least=0.02, seed=0):
@@ -196,8 +201,9 @@ def evaluate(model, dataset, *, extractors=("garments", "mobilenet"), k=3, least
 
     Chapters: GAN, VAE.
     """
-    if isinstance(extractors, str) or not extractors:
-        raise ValueError(f"extractors is {extractors!r}: give a list of one name or more.")
+    extraction.check_names(extractors)
+    whole("k", k, 1)
+    _check_least(least)
     real = extraction.pictures_of(dataset)
     if not hasattr(model, "sample"):
         raise ValueError(

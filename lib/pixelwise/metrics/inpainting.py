@@ -12,7 +12,7 @@ from pixelwise import checks, holes
 from pixelwise.batches import check_length, num_batches
 from pixelwise.metrics import features
 from pixelwise.metrics.distances import kid
-from pixelwise.models.classical import fill_classical
+from pixelwise.models.classical import METHODS, fill_classical
 
 WINDOW = 11  # side of SSIM's window in pixels
 CROP = 64  # side in pixels that crops are resized to, before an extractor does so once more
@@ -180,10 +180,19 @@ def evaluate(model, dataset, *, baselines=(), pictures=None, extractor="mobilene
         ``hole``, the mean share of the picture that is missing.
 
     Raises:
-        ValueError: if the length of the data set is not known, or a batch does not fit.
+        ValueError: if a name is unknown, the length of the data set is not known, or a batch does
+            not fit.
     """
-    images, where, truth = collected(dataset, pictures)
     fill = getattr(model, "fill", model)
+    if not callable(fill):
+        raise ValueError(f"A {type(model).__name__} fills no holes: measure an Inpainter.")
+    if not isinstance(baselines, list | tuple):
+        raise ValueError(f"baselines is {baselines!r}: give a list of names, which may be empty.")
+    for method in baselines:
+        checks.choice("a name in baselines", method, METHODS)
+    if extractor is not None:
+        features.named(extractor)
+    images, where, truth = collected(dataset, pictures)
     told = where, extractor, None if extractor is None else _described(truth, where, extractor)
     found = _compare(truth, fill(images, where), *told)
     for method in baselines:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pixelwise.batches import check_length, num_batches
 from pixelwise.checks import whole
-from pixelwise.metrics import generation
+from pixelwise.metrics import features, generation
 from pixelwise.nn.divergences import mean_and_error
 
 ACTIVE = 0.01  # variance of its mean over the pictures above which a latent dimension is in use
@@ -44,6 +44,8 @@ def evaluate(model, dataset, samples=100, pictures=1000, seed=0, extractors=()):
 
     Source: Burda, Grosse, Salakhutdinov 2016, section 5 (the bound; active units with 0.01).
     """
+    if extractors:
+        features.check_names(extractors)
     whole("samples", samples, 0)
     whole("pictures", pictures, 1)
     terms, said, bounds, dimensions, measured = [], [], [], 0, 0

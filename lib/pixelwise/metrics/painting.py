@@ -9,9 +9,9 @@ heart (``recall``, ``variety``). Chapter 8.
 
 import numpy as np
 
-from pixelwise import evaluation
+from pixelwise import checks, evaluation
 from pixelwise.batches import check_length, num_batches
-from pixelwise.metrics import generation, segmentation
+from pixelwise.metrics import features, generation, segmentation
 
 
 def evaluate(
@@ -40,6 +40,11 @@ def evaluate(
 
     Source: Park et al. 2019, section 4, performance metrics (the judge's mean IoU and FID).
     """
+    features.check_names(extractors)
+    checks.whole("k", k)
+    checks.whole("seed", seed, 0)
+    if not hasattr(model, "paint"):
+        raise ValueError(f"A {type(model).__name__} does not paint: measure a MaskToImage.")
     network = evaluation.recorded(judge) if isinstance(judge, str) else judge
     images, masks = scenes_of(dataset)
     painted = model.paint(masks, seed=seed)

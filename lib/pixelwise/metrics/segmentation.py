@@ -8,6 +8,7 @@ whole set, as Pascal VOC and Cityscapes do, never averaged over pictures. Chapte
 import numpy as np
 from scipy import ndimage
 
+from pixelwise import checks
 from pixelwise.batches import check_length, num_batches
 from pixelwise.data.pictures import check_batch
 from pixelwise.inference import smallest_side
@@ -214,7 +215,7 @@ class SegmentationScore:
     def __init__(self, num_classes, void=VOID, boundaries=False):
         if not isinstance(num_classes, int | np.integer) or num_classes < 1:
             raise ValueError(f"num_classes is {num_classes!r}: give a whole number of at least 1.")
-        if 0 <= void < num_classes:
+        if 0 <= checks.void(void) < num_classes:
             raise ValueError(
                 f"void is {void}, one of the {num_classes} classes: choose a value beyond them."
             )

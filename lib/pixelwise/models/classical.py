@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
+from pixelwise import checks
 from pixelwise.holes import checked
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -33,8 +34,7 @@ def fill_classical(images, holes, method="biharmonic"):
 
     Source: Damelin and Hoang 2018 (biharmonic), as in ``skimage.restoration``.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}: choose one of {', '.join(map(repr, METHODS))}.")
+    checks.choice("method", method, METHODS)
     known, holes = checked(images, holes)
     made = np.stack([METHODS[method](*pair) for pair in zip(known, holes, strict=True)])
     return np.where(holes[..., None], np.clip(made, 0, 1), known).astype("float32")

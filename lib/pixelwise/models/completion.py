@@ -11,6 +11,7 @@ import numbers
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn.autodiff import gradient
 
@@ -40,16 +41,16 @@ def complete(model, pictures, known, method="latents", labels=None, steps=None, 
         ValueError: if an argument does not fit.
     """
     pictures, known = _pictures_and_mask(pictures, known)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}: choose one of {', '.join(map(repr, METHODS))}.")
+    _check_shape(model, pictures)
+    checks.choice("method", method, METHODS)
     steps = {"latents": 200, "repeat": 20}[method] if steps is None else steps
-    generative.whole(1, steps=steps)
+    checks.whole("steps", steps)
     if method == "latents":
         made = _decode(
             model, search(model, pictures, known[..., 0], labels, steps, seed=seed), labels
         )
         return np.where(known, pictures, made)
-    made = np.random.default_rng(seed).random(pictures.shape, dtype="float32")
+    made = checks.generator(seed).random(pictures.shape, dtype="float32")
     for _ in range(steps):
         whole = np.where(known, pictures, made)
         made = _decode(model, encode(model, whole, labels), labels)
@@ -85,7 +86,8 @@ def search(model, pictures, known=None, labels=None, steps=200, noise=NOISE, rat
     """
     known = np.ones(np.shape(pictures)[1:3], bool) if known is None else known
     pictures, known = _pictures_and_mask(pictures, known)
-    generative.whole(1, steps=steps)
+    _check_shape(model, pictures)
+    checks.whole("steps", steps)
     decoded, width = differentiable(model, labels, len(pictures))
     weight = ops.convert_to_tensor(known.astype("float32") / (2 * noise**2))
     target = ops.convert_to_tensor(pictures)
@@ -94,7 +96,7 @@ def search(model, pictures, known=None, labels=None, steps=200, noise=NOISE, rat
         error = ops.square(decoded(z) - target) * weight
         return ops.sum(error) + 0.5 * ops.sum(ops.square(z))
 
-    z = np.random.default_rng(seed).standard_normal((len(pictures), width), "float32")
+    z = checks.generator(seed).standard_normal((len(pictures), width), "float32")
     mean, square = np.zeros_like(z), np.zeros_like(z)
     for step in range(1, steps + 1):
         slope = gradient(energy, z)
@@ -152,8 +154,7 @@ def denoise(model, pictures, noise, method="latents", labels=None, steps=200, se
     Raises:
         ValueError: if an argument does not fit.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}: choose one of {', '.join(map(repr, METHODS))}.")
+    checks.choice("method", method, METHODS)
     real = isinstance(noise, numbers.Real) and not isinstance(noise, bool)
     if not real or not 0 < noise < np.inf:
         raise ValueError(f"noise is {noise!r}: give a number above 0, its standard deviation.")
@@ -194,9 +195,8 @@ def between(start, end, count, path="spherical"):
         raise ValueError(
             f"The ends have the shapes {start.shape} and {end.shape}: give two latents, (latents,)."
         )
-    generative.whole(2, count=count)
-    if path not in PATHS:
-        raise ValueError(f"path is {path!r}: choose one of {', '.join(map(repr, PATHS))}.")
+    checks.whole("count", count, 2)
+    checks.choice("path", path, PATHS)
     share = np.linspace(0, 1, count)[:, None]
     straight = (1 - share) * start + share * end
     lengths = np.linalg.norm(start), np.linalg.norm(end)
@@ -229,6 +229,11 @@ def interpolate(model, start, end, count, path="spherical", label=None):
     Raises:
         ValueError: if an argument does not fit.
     """
+    if np.shape(start) != np.shape(end):
+        raise ValueError(
+            f"The pictures have the shapes {np.shape(start)} and {np.shape(end)}: give two of the "
+            "model's own (height, width, channels)."
+        )
     ends = encode(model, np.stack([start, end]), None if label is None else np.full(2, label))
     labels = None if label is None else np.full(count, label)
     return _decode(model, between(ends[0], ends[1], count, path), labels)
@@ -281,6 +286,7 @@ def shift(model, pictures, towards, amount=1.0, labels=None):
 def encode(model, pictures, labels=None):
     """Returns the latents of pictures; a model without an encoder gets them by ``search``, which
     needs int ``(n,)`` labels if the model is told classes."""
+    _check_shape(model, np.asarray(pictures))
     if hasattr(model, "encode"):
         return np.asarray(model.encode(pictures), "float32")
     return search(model, pictures, labels=labels)
@@ -289,6 +295,25 @@ def encode(model, pictures, labels=None):
 def _decode(model, latents, labels):
     decode = model.decode if hasattr(model, "decode") else model.generate
     return np.asarray(decode(latents) if labels is None else decode(latents, labels), "float32")
+
+
+def _check_shape(model, pictures):
+    """Raises one sentence if pictures have another size or channels than a model's own."""
+    shape = _made_by(model)
+    if shape is not None and (pictures.shape[1:] != shape or not len(pictures)):
+        raise ValueError(
+            f"The pictures have the shape {pictures.shape}, and this {type(model).__name__} makes "
+            f"pictures of {shape}: give (n, {', '.join(map(str, shape))}), n at least 1."
+        )
+
+
+def _made_by(model):
+    """The shape of a model's pictures, (height, width, channels); ``None`` if it does not say."""
+    for part, ends in (("generator", "outputs"), ("encoder", "inputs")):
+        found = getattr(getattr(model, part, None), ends, None)
+        if found:
+            return tuple(found[0].shape[1:])
+    return None
 
 
 def _pictures_and_mask(pictures, known):

@@ -13,8 +13,11 @@ With ``backbone="resnet50"``, ``output_stride=8`` and the auxiliary head, v3 is 
 deeplabv3_resnet50 tensor by tensor. The dense CRF of v1 and v2 is in ``crf.py``. Chapter 3.
 """
 
+import numbers
+
 from keras import Input, layers
 
+from pixelwise import checks
 from pixelwise.models.backbones import backbone as build_backbone
 from pixelwise.models.backbones import is_frozen
 from pixelwise.models.fcn import CheckSize, check_ends
@@ -88,6 +91,9 @@ def deeplab(
     arguments = dict(locals())
     check_ends(num_classes, input_shape)
     _check(variant, backbone, output_stride, features)
+    checks.whole("channels", channels)
+    if not isinstance(dropout, numbers.Real) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout!r}: give a share of at least 0, below 1.")
     if weights == "default":
         weights = "imagenet" if backbone == "mobilenet_v2" else None
     arguments["freeze_bn"] = freeze_bn = is_frozen(freeze_bn, weights)
@@ -225,7 +231,7 @@ def fcn_head(x, num_classes, channels, name, dropout=0.1):
 
 
 def _check(variant, backbone, output_stride, features):
-    if variant not in RATES:
+    if not isinstance(variant, str) or variant not in RATES:
         raise ValueError(f"There is no DeepLab {variant!r}: choose one of {', '.join(RATES)}.")
     if backbone not in ("mobilenet_v2", "resnet50"):
         raise ValueError(

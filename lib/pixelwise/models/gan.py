@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn.diffaugment import diffaugment, read_policy
 from pixelwise.nn.gan_losses import gradient_penalty, players, r1_penalty
@@ -75,19 +76,20 @@ class GAN(keras.Model):
         name="gan",
     ):
         super().__init__(name=name)
+        generative.networks(generator=generator, discriminator=discriminator)
         self.generator, self.discriminator = generator, discriminator
         self.num_classes = _check_networks(generator, discriminator, num_classes)
         self.latent = generator.inputs[0].shape[-1]
         self.players = players(loss)
-        if penalty not in PENALTIES:
-            raise ValueError(f"penalty is {penalty!r}: choose None, 'gradient' or 'r1'.")
+        checks.choice("penalty", penalty, PENALTIES)
+        checks.whole("seed", seed, 0)
         generative.numbers(penalty_weight=penalty_weight)
         if augment is not None:
             read_policy(augment)
         self.penalty, self.penalty_weight, self.augment = penalty, float(penalty_weight), augment
         self.bounds = (-np.inf, np.inf) if bounds is None else tuple(bounds)
         self.arguments = {"loss": loss, "bounds": bounds, "seed": seed}
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         names = ("loss_d", "loss_g", "loss_penalty", "score_real", "score_fake")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
@@ -192,8 +194,8 @@ class GAN(keras.Model):
         Raises:
             ValueError: if ``n`` or the labels are not possible.
         """
-        generative.whole(1, n=n)
-        rng = np.random.default_rng(seed)
+        checks.whole("n", n)
+        rng = checks.generator(seed)
         latents = rng.standard_normal((n, self.latent), "float32")
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
@@ -219,9 +221,8 @@ class GAN(keras.Model):
 
 def _check_networks(generator, discriminator, num_classes):
     """Raises one sentence if the networks do not fit; returns the number of classes."""
-    whole = isinstance(num_classes, int | np.integer) and not isinstance(num_classes, bool)
-    if num_classes is not None and (not whole or num_classes < 2):
-        raise ValueError(f"num_classes is {num_classes!r}: give None or a whole number from 2.")
+    if num_classes is not None:
+        checks.whole("num_classes", num_classes, 2)
     wanted = 1 if num_classes is None else 2
     for what, network in (("generator", generator), ("discriminator", discriminator)):
         found = len(network.inputs)
@@ -231,6 +232,7 @@ def _check_networks(generator, discriminator, num_classes):
                 f"{'one input' if wanted == 1 else 'the classes as its second input'}, or change "
                 "num_classes."
             )
+    generative.told(num_classes, generator=generator, discriminator=discriminator)
     made, seen = tuple(generator.outputs[0].shape[1:]), tuple(discriminator.inputs[0].shape[1:])
     if made != seen:
         raise ValueError(

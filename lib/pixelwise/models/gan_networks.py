@@ -9,11 +9,12 @@ two players expects. Chapter 6.
 """
 
 import keras
-import numpy as np
 from keras import layers
 
+from pixelwise import checks
+from pixelwise.models import generative
 from pixelwise.nn.conditional import ClassBatchNorm, ProjectionScore
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 
 # Side of the picture -> side of the first map, and how often it is doubled.
 SIDES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}
@@ -40,7 +41,8 @@ def mlp_generator(size=28, channels=1, latent=64, hidden=(256, 512), num_classes
 
     Source: Goodfellow et al. 2014, section 5.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes, latent=latent)
+    checks.sequence("hidden", hidden)
     inputs, x, _ = _latents(latent, num_classes, beside=True)
     for number, width in enumerate(hidden, 1):
         x = layers.Dense(width, "relu", kernel_initializer="he_normal", name=_g(f"fc{number}"))(x)
@@ -65,12 +67,14 @@ def mlp_discriminator(
 
     Raises, Source: as for ``mlp_generator``.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes)
+    checks.sequence("hidden", hidden)
+    generative.share(dropout=dropout)
     inputs, x, classes = _pictures(size, channels, num_classes)
     x = layers.Flatten(name=_d("flatten"))(x)
     for number, width in enumerate(hidden, 1):
         dense = layers.Dense(width, kernel_initializer="he_normal", name=_d(f"fc{number}"))
-        x = _spectral(dense, spectral)(x)
+        x = spectral_if(dense, spectral)(x)
         x = layers.LeakyReLU(SLOPE, name=_d(f"fc{number}-activation"))(x)
         if dropout:
             x = layers.Dropout(dropout, name=_d(f"fc{number}-dropout"))(x)
@@ -108,7 +112,9 @@ def dcgan_generator(
 
     Source: Radford, Metz, Chintala 2016, section 3 and figure 1.
     """
-    _check(size, channels, norm=norm, up=(up, ("strided", "resize")))
+    _check(size, channels, num_classes, latent=latent, width=width, kernel=kernel)
+    checks.choice("norm", norm, NORMS)
+    checks.choice("up", up, ("strided", "resize"))
     side, doublings = SIDES[size]
     start = _initialiser(stddev)
     inputs, x, classes = _latents(latent, num_classes, beside=norm == "none")
@@ -167,7 +173,10 @@ def dcgan_discriminator(
 
     Raises, Source: as for ``dcgan_generator``.
     """
-    _check(size, channels, norm=norm, down=(down, ("strided", "pool")))
+    _check(size, channels, num_classes, width=width, kernel=kernel)
+    checks.choice("norm", norm, NORMS)
+    checks.choice("down", down, ("strided", "pool"))
+    checks.whole("hidden", hidden, 0)
     start = _initialiser(stddev)
     act = _leaky(activation)
     inputs, x, classes = _pictures(size, channels, num_classes)
@@ -182,7 +191,7 @@ def dcgan_discriminator(
             kernel_initializer=start,
             name=_d(f"down{number}"),
         )
-        x = _spectral(convolution, spectral)(x)
+        x = spectral_if(convolution, spectral)(x)
         if normalised:
             x = _normalised(x, norm, None, None, _d(f"norm{number}"))
         x = layers.Activation(act, name=_d(f"activation{number}"))(x)
@@ -191,7 +200,7 @@ def dcgan_discriminator(
     x = layers.Flatten(name=_d("flatten"))(x)
     if hidden:
         dense = layers.Dense(hidden, kernel_initializer=start, name=_d("fc"))
-        x = layers.Activation(act, name=_d("fc-activation"))(_spectral(dense, spectral)(x))
+        x = layers.Activation(act, name=_d("fc-activation"))(spectral_if(dense, spectral)(x))
     return _scored(inputs, x, classes, num_classes, spectral, start)
 
 
@@ -207,7 +216,8 @@ def resnet_generator(size=32, channels=3, latent=64, width=64, *, norm="batch", 
 
     Source: Gulrajani et al. 2017, appendix C; Miyato et al. 2018, table 4.
     """
-    _check(size, channels, norm=norm)
+    _check(size, channels, num_classes, latent=latent, width=width)
+    checks.choice("norm", norm, NORMS)
     side, doublings = SIDES[size]
     inputs, x, classes = _latents(latent, num_classes, beside=norm == "none")
     x = layers.Dense(side * side * width, name=_g("fc"))(x)
@@ -242,17 +252,18 @@ def resnet_discriminator(
 
     Source: as for ``resnet_generator``.
     """
-    _check(size, channels)
+    _check(size, channels, num_classes, width=width)
+    checks.whole("blocks", blocks, 0)
     inputs, x, classes = _pictures(size, channels, num_classes)
     halvings = SIDES[size][1]
     for number in range(1, halvings + blocks + 1):
         name, halve = f"block{number}", number <= halvings
         inner = x if number == 1 else layers.ReLU(name=_d(f"{name}-relu1"))(x)
-        inner = _spectral(_convolution(width, _d(f"{name}-conv1")), spectral)(inner)
+        inner = spectral_if(_convolution(width, _d(f"{name}-conv1")), spectral)(inner)
         inner = layers.ReLU(name=_d(f"{name}-relu2"))(inner)
-        inner = _spectral(_convolution(width, _d(f"{name}-conv2")), spectral)(inner)
+        inner = spectral_if(_convolution(width, _d(f"{name}-conv2")), spectral)(inner)
         if number == 1:  # the picture's channels have to become those of the map
-            x = _spectral(_convolution(width, _d(f"{name}-project"), side=1), spectral)(x)
+            x = spectral_if(_convolution(width, _d(f"{name}-project"), side=1), spectral)(x)
         x = layers.Add(name=_d(name))([x, inner])
         if halve:
             x = layers.AveragePooling2D(2, name=_d(f"{name}-halve"))(x)
@@ -301,7 +312,8 @@ def _scored(inputs, x, classes, num_classes, spectral, start="glorot_uniform"):
     if classes is not None:
         logits = ProjectionScore(num_classes, spectral, name=_d("score"))([x, classes])
     else:
-        logits = _spectral(layers.Dense(1, kernel_initializer=start, name=_d("score")), spectral)(x)
+        score = layers.Dense(1, kernel_initializer=start, name=_d("score"))
+        logits = spectral_if(score, spectral)(x)
     return keras.Model(inputs, logits, name="discriminator")
 
 
@@ -313,28 +325,27 @@ def _normalised(x, norm, classes, num_classes, name):
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def _spectral(layer, spectral):
-    return SpectralNorm(layer) if spectral else layer
-
-
 def _convolution(filters, name, side=3):
     return layers.Conv2D(filters, side, padding="same", kernel_initializer="he_normal", name=name)
 
 
 def _initialiser(stddev):
-    return "glorot_uniform" if stddev is None else keras.initializers.RandomNormal(0.0, stddev)
+    if stddev is None:
+        return "glorot_uniform"
+    generative.numbers(stddev=stddev)
+    return keras.initializers.RandomNormal(0.0, stddev)
 
 
 def _leaky(activation):
     return layers.LeakyReLU(SLOPE) if activation == "leaky_relu" else activation
 
 
-def _check(size, channels, norm="none", **choices):
-    whole = isinstance(channels, int | np.integer) and not isinstance(channels, bool)
+def _check(size, channels, num_classes, **wholes):
+    checks.whole("size", size)
     if size not in SIDES:
         raise ValueError(f"size is {size!r}: choose 28, 32 or 64 pixels.")
-    if not whole or channels < 1:
-        raise ValueError(f"channels is {channels!r}: give a whole number of at least 1, as 1 or 3.")
-    for name, (value, known) in {"norm": (norm, NORMS), **choices}.items():
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}: choose {' or '.join(map(repr, known))}.")
+    checks.whole("channels", channels)
+    if num_classes is not None:
+        checks.whole("num_classes", num_classes, 2)
+    for name, value in wholes.items():
+        checks.whole(name, value)

@@ -1,7 +1,8 @@
 """What the generative models share: checks of what they are given, and batches of one size.
 
-In a compiled graph a value cannot raise an error: ``batch`` looks at shapes, and ``within`` gives
-a condition that turns the loss to NaN. Elsewhere bad input is one sentence. Chapter: VAE.
+In a compiled graph a value cannot raise an error: ``batch`` looks at shapes and types, and
+``within`` gives a condition that turns the loss to NaN, while ``finite`` keeps NaN out of the
+weights. Elsewhere bad input is one sentence. Chapter: VAE.
 """
 
 import keras
@@ -33,6 +34,43 @@ def in_batches(network, *inputs, size=BATCH):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:count], *made)
 
 
+def networks(**given):
+    """Refuses what is no network with inputs, by its name."""
+    for name, network in given.items():
+        if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
+            raise ValueError(
+                f"{name} is {network!r}: give a keras.Model that knows its inputs, as the builders "
+                "of this package return."
+            )
+
+
+def told(num_classes, **given):
+    """Refuses networks that were built for another number of classes, by their names.
+
+    Args:
+        num_classes: how many the model has, or ``None``.
+        **given: networks, whose layers say how many classes they are told.
+
+    Raises:
+        ValueError: if the numbers differ.
+    """
+    for name, network in given.items():
+        found = {_classes_of(layer, network) for layer in network.layers} - {None, num_classes}
+        if found:
+            raise ValueError(
+                f"The {name} was built for {found.pop()} classes and num_classes is {num_classes}: "
+                "build all networks for one number of classes."
+            )
+
+
+def _classes_of(layer, network):
+    """How many classes a layer of a network is told, ``None`` if it is told none."""
+    if not isinstance(layer, keras.layers.Embedding):
+        return getattr(layer, "num_classes", None)
+    reads_classes = any(layer.input is classes for classes in network.inputs[1:])
+    return layer.input_dim if reads_classes else None
+
+
 def numbers(**values):
     """Refuses values that are no finite numbers of at least 0, by their names."""
     for name, value in values.items():
@@ -41,16 +79,26 @@ def numbers(**values):
             raise ValueError(f"{name} is {value!r}: give a number of at least 0.")
 
 
-def whole(least, **values):
-    """Refuses values that are no whole numbers of at least ``least``, by their names."""
+def finite(values):
+    """Returns values as float32, with 0 in the place of NaN and infinity.
+
+    Every network is given its pictures through this. A batch that holds NaN has the loss NaN, and
+    that loss a gradient of 0: but 0 times NaN is NaN, and the weights would be lost with the step.
+    """
+    values = ops.cast(values, "float32")
+    return ops.where(ops.isfinite(values), values, 0.0)
+
+
+def share(**values):
+    """Refuses values that are no numbers of at least 0, below 1, by their names."""
+    numbers(**values)
     for name, value in values.items():
-        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not integer or value < least:
-            raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}.")
+        if value >= 1:
+            raise ValueError(f"{name} is {value!r}: give a share of at least 0, below 1.")
 
 
 def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
-    """Reads a batch for training, or refuses one whose shapes do not fit.
+    """Reads a batch for training, or refuses one whose shapes or types do not fit.
 
     Args:
         pictures: tensor ``(batch, height, width, channels)``.
@@ -60,8 +108,8 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
         bounds: least and largest value that a picture may have.
 
     Returns:
-        (float32 pictures; int32 classes, moved into their range, ``classes`` as they are for a
-        model without; scalar, whether all pictures and classes are in their range).
+        (float32 pictures, ``finite``; int32 classes, moved into their range, ``classes`` as they
+        are for a model without; scalar, whether all pictures and classes are in their range).
 
     Raises:
         ValueError: naming what does not fit.
@@ -77,12 +125,31 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
             "labels) with integer labels (batch,)."
         )
     pictures = ops.cast(pictures, "float32")
-    valid = within(pictures, *bounds)
+    valid = ops.logical_and(within(pictures, *bounds), ops.all(ops.isfinite(pictures)))
     if num_classes:
+        whole_labels("labels", classes)
         classes = ops.cast(classes, "int32")
         valid = ops.logical_and(valid, within(classes, 0, num_classes - 1))
         classes = ops.clip(classes, 0, num_classes - 1)
-    return pictures, classes, valid
+    return finite(pictures), classes, valid
+
+
+def whole_labels(what, values):
+    """Refuses labels of a float type, of which a cast would cut off the fraction.
+
+    Args:
+        what: they are, for the sentence, as ``"labels"``.
+        values: tensor or array.
+
+    Raises:
+        ValueError: if their type is a float.
+    """
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    if "float" in dtype:
+        raise ValueError(
+            f"The {what} have the type {dtype}: give whole numbers, as by "
+            f"{what.split()[-1]}.astype('int32'), if that is what they hold."
+        )
 
 
 def within(values, low, high):

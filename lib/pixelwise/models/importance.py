@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn.divergences import kl_normal, log_normal, reparameterise
 
@@ -86,8 +87,8 @@ class Importance(keras.Model):
 
         Source: Burda, Grosse, Salakhutdinov 2016, equation 8.
         """
-        generative.whole(1, k=k)
-        rng = np.random.default_rng(seed)
+        checks.whole("k", k)
+        rng = checks.generator(seed)
         pictures = generative.pictures(pictures, self.vae.encoder.input.shape)
         labels = generative.labels(labels, len(pictures), self.vae.num_classes)
         # The noise of some pictures at a time: of all it may not fit into memory.

@@ -20,8 +20,9 @@ from pixelwise.holes import checked
 from pixelwise.models import generative
 from pixelwise.nn.gan_losses import players
 from pixelwise.nn.gated_convolution import GatedConv2D, PartialConv2D
+from pixelwise.nn.losses import alike
 from pixelwise.nn.push_pull import push_pull
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 from pixelwise.nn.two_players import judge, values
 from pixelwise.nn.upsampling import DoubleBilinear
 
@@ -30,6 +31,10 @@ STRIDE = 2**LEVELS
 CONVOLUTIONS = ("gated", "partial")
 NETWORKS = ("generator", "discriminator")
 PARTS = ("loss_hole", "loss_known", "loss_g", "loss_d")
+FORM = (
+    'the inpainter learns from batches ({"images", "holes"}, truth), all of one height and width '
+    "in multiples of 8, as the data set removal has them"
+)
 BATCH = 64  # pictures that are filled at a time
 
 
@@ -54,8 +59,8 @@ def inpainter(width=24, convolution="gated", dilations=(1, 2, 4)):
         2018, section 3.3 (skips), for the partial one.
     """
     checks.whole("width", width, 1)
-    if convolution not in CONVOLUTIONS:
-        raise ValueError(f"convolution is {convolution!r}: choose 'gated' or 'partial'.")
+    checks.choice("convolution", convolution, CONVOLUTIONS)
+    checks.sequence("dilations", dilations)
     pictures = keras.Input((None, None, 3), name="pictures")
     holes = keras.Input((None, None), name="holes")
     *known, smooth = Known(name=_g("known"))([pictures, holes])
@@ -114,8 +119,9 @@ class Inpainter(keras.Model):
 
     It trains on batches ``({"images", "holes"}, truth)``: images and truth float ``(batch, height,
     width, 3)`` in [0, 1], height and width multiples of 8, holes bool or 0 and 1 ``(batch, height,
-    width)``. What an image shows in its hole, the network never sees. A truth outside [0, 1] makes
-    the loss NaN, since a compiled graph cannot raise an error for a value.
+    width)``. What an image shows in its hole, the network never sees, be it NaN. A truth or a known
+    pixel outside [0, 1], or a hole of other values, makes the loss NaN, since a compiled graph
+    cannot raise an error for a value.
 
     It reports the mean absolute error in the hole and outside, before weighting, as ``loss_hole``
     and ``loss_known``, and the players' losses as ``loss_g`` and ``loss_d``. The loss is the
@@ -146,6 +152,8 @@ class Inpainter(keras.Model):
         name="inpainter",
     ):
         super().__init__(name=name)
+        given = {} if discriminator is None else {"discriminator": discriminator}
+        generative.networks(generator=generator, **given)
         generative.numbers(adversarial=adversarial, hole=hole, known=known)
         if adversarial and discriminator is None:
             raise ValueError(
@@ -160,20 +168,29 @@ class Inpainter(keras.Model):
         self.means = {part: keras.metrics.Mean(name=part) for part in parts}
         self.built = True
 
+    def __call__(self, inputs, *args, **options):
+        """Looks at the shapes before Keras does, whose sentence has several lines."""
+        _check_inputs(inputs)
+        return super().__call__(inputs, *args, **options)
+
     def call(self, inputs, training=False):
         """Returns what the network makes, float ``(batch, height, width, 3)``, hole or not."""
-        told = [ops.convert_to_tensor(inputs["images"]), _as_numbers(inputs["holes"])]
+        _check_inputs(inputs)  # JAX trains by ``call`` alone
+        told = [generative.finite(inputs[name]) for name in ("images", "holes")]
         return self.generator(told, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the weighted sum of the errors and, with a judge, of both players' losses."""
-        if y is None or not isinstance(x, dict) or tuple(y.shape[1:]) != tuple(y_pred.shape[1:]):
+        _check_inputs(x)
+        if y is None:
+            raise ValueError(f"There is no truth: {FORM}.")
+        if not alike(y.shape, x["images"].shape):
             raise ValueError(
-                'The inpainter learns from batches ({"images", "holes"}, truth), all of one height '
-                "and width in multiples of 8: load the data set removal."
+                f"The images have the shape {tuple(x['images'].shape)} and the truth "
+                f"{tuple(y.shape)}: {FORM}."
             )
-        truth, made = ops.cast(y, "float32"), ops.cast(y_pred, "float32")
-        holes = _as_numbers(x["holes"])
+        truth, made = generative.finite(y), ops.cast(y_pred, "float32")
+        holes = generative.finite(x["holes"])
         parts = self.errors(truth, made, holes)
         if self.discriminator is not None:
             parts |= self.play(truth, made, holes, training)
@@ -182,7 +199,7 @@ class Inpainter(keras.Model):
         loss = self.hole * parts["loss_hole"] + self.known * parts["loss_known"]
         if self.discriminator is not None:
             loss += self.adversarial * parts["loss_g"] + parts["loss_d"]
-        return ops.where(generative.within(truth, 0, 1), loss, float("nan"))
+        return ops.where(_possible(x["images"], x["holes"], y), loss, float("nan"))
 
     def errors(self, truth, made, holes):
         """Returns the mean absolute error a value in the holes and outside, a dict of scalars."""
@@ -304,11 +321,27 @@ def _judging(filters, name, strides, spectral, side=4):
     layer = layers.Conv2D(
         filters, side, strides=strides, padding="same", name=f"discriminator-{name}"
     )
-    return SpectralNorm(layer) if spectral else layer
+    return spectral_if(layer, spectral)
 
 
-def _as_numbers(holes):
-    return ops.cast(holes, "float32")
+def _check_inputs(inputs):
+    """Raises one sentence if images and holes are missing or do not fit each other."""
+    if not isinstance(inputs, dict) or not {"images", "holes"} <= set(inputs):
+        found = sorted(inputs) if isinstance(inputs, dict) else "no dict"
+        raise ValueError(f"What was given is {found}: {FORM}.")
+    images, holes = (tuple(inputs[name].shape) for name in ("images", "holes"))
+    if len(images) != 4 or images[-1] != 3 or not alike(images[:3], holes):
+        raise ValueError(f"The images have the shape {images} and the holes {holes}: {FORM}.")
+    if any(side is not None and side % STRIDE for side in images[1:3]):
+        raise ValueError(f"The images have {images[1]} x {images[2]} pixels: {FORM}.")
+
+
+def _possible(images, holes, truth):
+    """Whether truth and known pixels are in [0, 1], and holes 0 or 1, a scalar."""
+    images, holes, truth = (ops.cast(part, "float32") for part in (images, holes, truth))
+    known = ops.where(holes[..., None] > 0, 0.0, images)
+    fit = [generative.within(part, 0, 1) for part in (known, truth)]
+    return ops.all(ops.stack([*fit, ops.all((holes == 0) | (holes == 1))]))
 
 
 def _g(name):

@@ -25,7 +25,7 @@ from pixelwise.models import generative
 from pixelwise.nn.divergences import kl_normal, reparameterise
 from pixelwise.nn.gan_losses import players
 from pixelwise.nn.spade import SPADE, OneHotMap
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 from pixelwise.nn.two_players import judge, values
 
 NETWORKS = ("generator", "discriminator", "encoder")
@@ -150,11 +150,11 @@ def patch_discriminator(num_classes, size=64, width=32, spectral=True):
             kernel_initializer="he_normal",
             name=_d(f"down{number}"),
         )
-        x = _spectral(convolution, spectral)(x)
+        x = spectral_if(convolution, spectral)(x)
         x = layers.LeakyReLU(SLOPE, name=_d(f"activation{number}"))(x)
         hidden.append(x)
     score = layers.Conv2D(1, 3, padding="same", name=_d("score"))
-    logits = _spectral(score, spectral)(x)
+    logits = spectral_if(score, spectral)(x)
     return keras.Model([pictures, masks], [logits, *hidden], name="discriminator")
 
 
@@ -209,6 +209,9 @@ class MaskToImage(keras.Model):
         name="mask_to_image",
     ):
         super().__init__(name=name)
+        given = {} if encoder is None else {"encoder": encoder}
+        generative.networks(generator=generator, discriminator=discriminator, **given)
+        checks.whole("seed", seed, 0)
         generative.numbers(l1=l1, matching=matching, kl=kl)
         self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
         self.num_classes = _check_networks(generator, discriminator, encoder)
@@ -217,7 +220,7 @@ class MaskToImage(keras.Model):
         self.players = players(loss)
         self.l1, self.matching, self.kl = float(l1), float(matching), float(kl)
         self.arguments = {"loss": loss, "seed": seed}
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         names = ("d", "g", "l1", "matching", "kl")
         names = (*(f"loss_{name}" for name in names), "score_real", "score_fake")
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -229,7 +232,7 @@ class MaskToImage(keras.Model):
         noise = keras.random.normal((ops.shape(pictures)[0], self.latent), seed=self.seed_generator)
         if self.encoder is None:
             return {"latents": noise}
-        mean, log_variance = self.encoder(pictures, training=training)
+        mean, log_variance = self.encoder(generative.finite(pictures), training=training)
         latents = reparameterise(mean, log_variance, noise)
         return {"latents": latents, "mean": mean, "log_variance": log_variance}
 
@@ -289,7 +292,7 @@ class MaskToImage(keras.Model):
         """
         masks = self._checked(masks)
         if latents is None:
-            rng = np.random.default_rng(seed)
+            rng = checks.generator(seed)
             latents = rng.standard_normal((len(masks), self.latent), "float32")
         latents = generative.latents(latents, self.latent)
         if len(latents) != len(masks):
@@ -307,6 +310,7 @@ class MaskToImage(keras.Model):
                 f"The label maps are {found} and the networks were built for {self.size} x "
                 f"{self.size}: give batches of (pictures, label maps), loaded with this size."
             )
+        generative.whole_labels("label maps", masks)
         pictures, _, valid = generative.batch(pictures, None, shape, None)
         masks = ops.cast(masks, "int32")
         known = ops.logical_or(masks == VOID, (masks >= 0) & (masks < self.num_classes))
@@ -396,10 +400,6 @@ def _check(num_classes, size, width):
             f"size is {size}: give a multiple of {2**DOUBLINGS}, as 64, since the first map is "
             f"doubled {DOUBLINGS} times."
         )
-
-
-def _spectral(layer, spectral):
-    return SpectralNorm(layer) if spectral else layer
 
 
 def _g(name):

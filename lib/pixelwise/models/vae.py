@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.models.detector import Untracked
 from pixelwise.models.importance import Importance
@@ -79,10 +80,12 @@ class VAE(keras.Model):
         name="vae",
     ):
         super().__init__(name=name)
+        generative.networks(encoder=encoder, decoder=decoder)
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(beta=beta, free_bits=free_bits)
-        generative.whole(0, anneal_steps=anneal_steps, seed=seed)
-        generative.whole(1, importance_samples=importance_samples)
+        checks.whole("anneal_steps", anneal_steps, 0)
+        checks.whole("seed", seed, 0)
+        checks.whole("importance_samples", importance_samples)
         if importance_samples > 1 and (beta != 1 or free_bits):
             raise ValueError(
                 f"importance_samples is {importance_samples}, whose bound has no KL term to weigh: "
@@ -92,7 +95,7 @@ class VAE(keras.Model):
         self.encoder, self.decoder, self.num_classes = encoder, decoder, num_classes
         self.beta, self.anneal_steps, self.free_bits = float(beta), anneal_steps, float(free_bits)
         self.importance_samples, self.seed = importance_samples, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         self.steps_done = self.add_weight(
             shape=(), initializer="zeros", trainable=False, name="steps_done"
         )
@@ -103,7 +106,7 @@ class VAE(keras.Model):
 
     def call(self, pictures, training=False):
         """Returns mean and log-variance of q(z | x), each float ``(batch, latents)``."""
-        mean, log_variance = self.encoder(pictures, training=training)
+        mean, log_variance = self.encoder(generative.finite(pictures), training=training)
         return {
             "mean": ops.cast(mean, "float32"),
             "log_variance": ops.cast(log_variance, "float32"),
@@ -242,8 +245,8 @@ class VAE(keras.Model):
         Raises:
             ValueError: if ``n`` or the labels are not possible.
         """
-        generative.whole(1, n=n)
-        rng = np.random.default_rng(seed)
+        checks.whole("n", n)
+        rng = checks.generator(seed)
         latents = rng.standard_normal((n, self.latents), "float32")
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
@@ -265,7 +268,7 @@ class VAE(keras.Model):
         Raises:
             ValueError: if pictures or labels do not fit.
         """
-        found = self.importance().weigh(pictures, labels, 1, np.random.default_rng(seed))
+        found = self.importance().weigh(pictures, labels, 1, checks.generator(seed))
         return {"reconstruction": -found["log_x"][:, 0], "kl": found["kl"]}
 
     def bound(self, pictures, k, seed=0, labels=None):
@@ -294,7 +297,7 @@ class VAE(keras.Model):
 def _check_networks(encoder, decoder, likelihood, num_classes):
     """Raises one sentence if the networks do not fit; returns the number of latents."""
     if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+        checks.whole("num_classes", num_classes, 2)
     inputs = decoder.inputs
     wanted = 1 if num_classes is None else 2
     if len(inputs) != wanted:
@@ -303,6 +306,7 @@ def _check_networks(encoder, decoder, likelihood, num_classes):
             f"{'the latents only' if wanted == 1 else 'the classes as its second input'}, or "
             "change num_classes."
         )
+    generative.told(num_classes, decoder=decoder)
     said, taken = (
         [tuple(output.shape[1:]) for output in encoder.outputs],
         tuple(inputs[0].shape[1:]),

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.models.vae import VAE
 from pixelwise.models.vqvae import VQVAE
@@ -52,15 +53,14 @@ def vae(
     Raises:
         ValueError: if an argument is not possible.
     """
-    if network not in NETWORKS:
-        raise ValueError(f"network is {network!r}: choose one of {', '.join(map(repr, NETWORKS))}.")
+    checks.choice("network", network, NETWORKS)
     _check_pictures(size, channels)
     likelihood = likelihoods.read(likelihood)
     encode, decode, usual = NETWORKS[network]
     width = usual if width is None else width
-    generative.whole(1, latent=latent, width=width)
-    if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+    checks.whole("latent", latent)
+    checks.whole("width", width)
+    _check_classes(num_classes)
     shape = (size, size, channels)
     decoder = decode((size, size, channels * likelihood.parameters), latent, width, num_classes)
     return VAE(
@@ -103,7 +103,11 @@ def vqvae(
     """
     _check_pictures(size, channels)
     likelihood = likelihoods.read(likelihood)
-    generative.whole(1, width=width, prior_width=prior_width, prior_blocks=prior_blocks)
+    checks.whole("width", width)
+    checks.whole("codes", codes)
+    checks.whole("code_width", code_width)
+    checks.whole("prior_width", prior_width)
+    checks.whole("prior_blocks", prior_blocks)
     codebook = Codebook(codes, code_width, name="codebook")
     pictures = keras.Input((size, size, channels), name="pictures")
     x = layers.Conv2D(2 * width, 3, padding="same", name=_e("hidden"), **SILU)(
@@ -144,9 +148,14 @@ def dense_encoder(shape, latent, width=200, hidden=2):
     Returns:
         ``keras.Model`` from pictures in [0, 1] to mean and log-variance, two ``(batch, latent)``.
 
+    Raises:
+        ValueError: if an argument is not possible.
+
     Source: Burda, Grosse, Salakhutdinov 2016, section 5 (one stochastic layer), whose 200, 200 and
         50 are the defaults and the latents.
     """
+    _check_network(shape, latent, width)
+    checks.whole("hidden", hidden, 0)
     pictures = keras.Input(shape, name="pictures")
     x = layers.Flatten(name=_e("flatten"))(pictures)
     for number in range(hidden):
@@ -164,7 +173,12 @@ def dense_decoder(shape, latent, width=200, num_classes=None, hidden=2):
 
     Returns:
         ``keras.Model`` from latents, or a list of latents and classes, to parameters.
+
+    Raises:
+        ValueError: if an argument is not possible.
     """
+    _check_network(shape, latent, width)
+    checks.whole("hidden", hidden, 0)
     inputs, x = _decoder_inputs(latent, num_classes)
     for number in range(hidden):
         x = layers.Dense(width, "tanh", name=_d(f"hidden{number}"))(x)
@@ -182,7 +196,12 @@ def convolutional_encoder(shape, latent, width=32):
 
     Returns:
         ``keras.Model`` from pictures in [0, 1] to mean and log-variance, two ``(batch, latent)``.
+
+    Raises:
+        ValueError: if an argument is not possible.
     """
+    _check_network(shape, latent, width)
+    _check_halved(shape)
     pictures = keras.Input(shape, name="pictures")
     x = layers.Flatten(name=_e("flatten"))(_down(pictures, width))
     x = layers.Dense(8 * width, name=_e("hidden"), **SILU)(x)
@@ -199,7 +218,12 @@ def convolutional_decoder(shape, latent, width=32, num_classes=None):
 
     Returns:
         ``keras.Model`` from latents, or a list of latents and classes, to parameters.
+
+    Raises:
+        ValueError: if an argument is not possible.
     """
+    _check_network(shape, latent, width)
+    _check_halved(shape)
     inputs, x = _decoder_inputs(latent, num_classes)
     x = layers.Dense(8 * width, name=_d("hidden"), **SILU)(x)
     halvings = _halvings(shape[0])
@@ -225,8 +249,15 @@ def code_prior(codes, map_shape, width=64, blocks=4, num_classes=None):
         ``keras.Model`` from int ``(batch, h, w)``, or a list of them and classes ``(batch,)``, to
         logits ``(batch, h, w, codes)``.
 
+    Raises:
+        ValueError: if an argument is not possible.
+
     Source: van den Oord et al. 2016 (arXiv 1606.05328), section 2.
     """
+    for name, value in {"codes": codes, "width": width, "blocks": blocks}.items():
+        checks.whole(name, value)
+    _check_classes(num_classes)
+    _check_shape("map_shape", map_shape, 2)
     numbers = keras.Input(map_shape, dtype="int32", name="numbers")
     above = row = layers.Embedding(codes, width, name="embedding")(numbers)
     inputs, told = numbers, None
@@ -270,6 +301,7 @@ def _mean_and_log_variance(x, latent):
 
 def _decoder_inputs(latent, num_classes):
     """Returns the inputs of a decoder, and what its first layer sees."""
+    _check_classes(num_classes)
     latents = keras.Input((latent,), name="latents")
     if num_classes is None:
         return latents, latents
@@ -288,7 +320,37 @@ def _d(name):
     return f"decoder-{name}"
 
 
+def _check_network(shape, latent, width):
+    _check_shape("shape", shape, 3)
+    checks.whole("latent", latent)
+    checks.whole("width", width)
+
+
+def _check_shape(name, shape, length):
+    checks.sequence(name, shape)
+    if len(shape) != length:
+        kinds = ("height", "width", "channels")[:length]
+        raise ValueError(f"{name} is {shape}: give ({', '.join(kinds)}).")
+
+
+def _check_halved(shape):
+    """Refuses pictures that, halved and doubled again, would have another size."""
+    side, factor = shape[0], 2 ** _halvings(shape[0])
+    if shape[1] != side or side % factor:
+        raise ValueError(
+            f"shape is {tuple(shape)}: give a square, whose side of {side} is a multiple of "
+            f"{factor}, since a convolutional network halves and doubles it."
+        )
+
+
+def _check_classes(num_classes):
+    if num_classes is not None:
+        checks.whole("num_classes", num_classes, 2)
+
+
 def _check_pictures(size, channels):
+    checks.whole("size", size)
+    checks.whole("channels", channels)
     if size not in SIZES or channels not in (1, 3):
         raise ValueError(
             f"size is {size!r} and channels is {channels!r}: choose 28, 32 or 64 pixels, and 1 or "

@@ -16,8 +16,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.models import generative
 from pixelwise.nn import likelihoods
+from pixelwise.nn.codebook import Codebook
 
 PARTS = ("reconstruction", "commitment", "prior")
 SAVED = ("encoder", "decoder", "prior", "codebook", "likelihood")
@@ -64,21 +66,25 @@ class VQVAE(keras.Model):
         name="vqvae",
     ):
         super().__init__(name=name)
+        generative.networks(encoder=encoder, decoder=decoder, prior=prior)
+        if not isinstance(codebook, Codebook):
+            raise ValueError(f"codebook is {codebook!r}: give a pixelwise.nn.codebook.Codebook.")
         self.likelihood = likelihoods.read(likelihood)
         generative.numbers(commitment=commitment)
-        generative.whole(0, seed=seed)
+        checks.whole("seed", seed, 0)
         _check_networks(encoder, decoder, prior, codebook, self.likelihood, num_classes)
         self.encoder, self.decoder = encoder, decoder
         self.prior, self.codebook = prior, codebook
         self.commitment, self.num_classes, self.seed = float(commitment), num_classes, seed
         self.map_shape = tuple(encoder.output.shape[1:3])
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(int(seed))
         names = [f"loss_{part}" for part in PARTS] + ["bits_per_dimension"]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
     def call(self, pictures, training=False):
         """Returns the encoder's vectors, float ``(batch, h, w, width)``."""
+        pictures = generative.finite(pictures)
         return ops.cast(self.encoder(pictures, training=training), "float32")
 
     def told(self, numbers, classes):
@@ -172,8 +178,8 @@ class VQVAE(keras.Model):
 
         Args, Returns, Raises: as ``VAE.sample``.
         """
-        generative.whole(1, n=n)
-        rng = np.random.default_rng(seed)
+        checks.whole("n", n)
+        rng = checks.generator(seed)
         if labels is None and self.num_classes:
             labels = rng.integers(0, self.num_classes, n)
         codes = self.draw_codes(n, rng, generative.labels(labels, n, self.num_classes))
@@ -240,7 +246,7 @@ def log_prior(logits, numbers):
 def _check_networks(encoder, decoder, prior, codebook, likelihood, num_classes):
     """Raises one sentence if the parts do not fit each other."""
     if num_classes is not None:
-        generative.whole(2, num_classes=num_classes)
+        checks.whole("num_classes", num_classes, 2)
     seen = tuple(encoder.output.shape[1:])
     if len(seen) != 3 or seen[-1] != codebook.width or tuple(decoder.input.shape[1:]) != seen:
         raise ValueError(
@@ -260,3 +266,4 @@ def _check_networks(encoder, decoder, prior, codebook, likelihood, num_classes):
             f"The prior has {len(prior.inputs)} inputs and gives {said}, and {wanted} are needed "
             f"with num_classes = {num_classes}: build it for this map, these codes and classes."
         )
+    generative.told(num_classes, prior=prior)

@@ -5,10 +5,10 @@ handed to the vector as it is. The codes themselves need no gradient: each is th
 the vectors that chose it. Chapter: VAE.
 """
 
-import numbers
-
 import keras
 from keras import layers, ops
+
+from pixelwise import checks
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -32,9 +32,8 @@ class Codebook(layers.Layer):
 
     def __init__(self, codes, width, decay=0.99, least_use=0.03, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("codes", codes), ("width", width)):
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-                raise ValueError(f"{name} is {value!r}: give a whole number of at least 1.")
+        checks.whole("codes", codes)
+        checks.whole("width", width)
         for name, value in (("decay", decay), ("least_use", least_use)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value!r}: give a number of at least 0, less than 1.")

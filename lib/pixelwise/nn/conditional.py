@@ -6,7 +6,7 @@ Chapter: GAN.
 import keras
 from keras import layers, ops
 
-from pixelwise.nn.spectral import SpectralNorm
+from pixelwise.nn.spectral import spectral_if
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -82,14 +82,14 @@ class ProjectionScore(layers.Layer):
     def __init__(self, num_classes, spectral=False, **options):
         super().__init__(**options)
         self.num_classes, self.spectral = num_classes, spectral
-        self.real = _normalised(layers.Dense(1, name="real"), spectral)
+        self.real = spectral_if(layers.Dense(1, name="real"), spectral)
 
     def build(self, input_shape):
         features, classes = input_shape
         table = layers.Embedding(
             self.num_classes, features[-1], embeddings_initializer="glorot_uniform", name="classes"
         )
-        self.classes = _normalised(table, self.spectral)
+        self.classes = spectral_if(table, self.spectral)
         self.real.build(features)
         self.classes.build(classes)
 
@@ -105,7 +105,3 @@ class ProjectionScore(layers.Layer):
     def get_config(self):
         own = {"num_classes": self.num_classes, "spectral": self.spectral}
         return {**super().get_config(), **own}
-
-
-def _normalised(layer, spectral):
-    return SpectralNorm(layer) if spectral else layer

@@ -93,7 +93,7 @@ def players(name):
     Raises:
         ValueError: if there is no such pair.
     """
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"There is no GAN loss {name!r}: {nearest(str(name), list(LOSSES))}.")
     return LOSSES[name]
 

@@ -225,7 +225,7 @@ def read(likelihood):
     """
     if isinstance(likelihood, Likelihood):
         return likelihood
-    if likelihood not in LIKELIHOODS:
+    if not isinstance(likelihood, str) or likelihood not in LIKELIHOODS:
         raise ValueError(
             f"There is no likelihood {likelihood!r}: {nearest(likelihood, list(LIKELIHOODS))}."
         )

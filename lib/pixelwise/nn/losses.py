@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from pixelwise import checks
+
 
 @keras.saving.register_keras_serializable(package="pixelwise")
 class SegmentationCrossEntropy(keras.losses.Loss):
@@ -48,10 +50,10 @@ class SegmentationCrossEntropy(keras.losses.Loss):
         **kwargs,
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)
-        self.void = int(void)
+        self.void = checks.void(void)
         self.class_weights = None
         if class_weights is not None:
-            self.class_weights = [float(w) for w in class_weights]
+            self.class_weights = checks.reals("class_weights", class_weights)
             if not all(weight >= 0 for weight in self.class_weights):
                 raise ValueError(
                     f"Class weights must not be negative, but got {self.class_weights}: "
@@ -119,14 +121,14 @@ def _check_shapes(labels, logits):
             "The loss needs labels (batch, height, width) and logits (batch, height, width, "
             f"classes), but got labels {tuple(labels)} and logits {tuple(logits)}."
         )
-    if not _alike(labels, logits[:3]):
+    if not alike(labels, logits[:3]):
         raise ValueError(
             f"Labels {tuple(labels)} and logits {tuple(logits)} differ in batch, height or "
             "width: upsample the logits to the size of the mask."
         )
 
 
-def _alike(one, other):
+def alike(one, other):
     """Returns whether two shapes are the same, as far as a compiled graph knows them."""
     pairs = zip(one, other, strict=False)
     return len(one) == len(other) and all(a == b for a, b in pairs if None not in (a, b))
@@ -245,7 +247,7 @@ def soft_dice(probabilities, targets, axis=(0, 1, 2), smooth=1e-6):
 def _overlap(probabilities, targets, axis):
     p = ops.convert_to_tensor(probabilities)
     t = ops.cast(targets, p.dtype)
-    if not _alike(p.shape, t.shape):
+    if not alike(p.shape, t.shape):
         raise ValueError(
             f"The probabilities have the shape {tuple(p.shape)} and the targets {tuple(t.shape)}: "
             "give one-hot targets of the same shape."

@@ -10,9 +10,12 @@ void pixels, and are NaN where a label is neither a class nor void, as the cross
 Chapter: DeepLab.
 """
 
+import numbers
+
 import keras
 from keras import ops
 
+from pixelwise import checks
 from pixelwise.nn.losses import SegmentationCrossEntropy, read_labels, soft_dice
 
 # Below this distance from certainty (1 - p) a pixel's focal weight does not fall any further: the
@@ -54,12 +57,12 @@ class FocalLoss(SegmentationCrossEntropy):
         **kwargs,
     ):
         super().__init__(void, class_weights, name=name, reduction=reduction, **kwargs)
-        self.gamma = float(gamma)
-        if not self.gamma >= 0:
+        if not isinstance(gamma, numbers.Real) or not gamma >= 0:
             raise ValueError(
-                f"gamma is {gamma}: give 0, which is the cross-entropy, or more, which counts "
+                f"gamma is {gamma!r}: give 0, which is the cross-entropy, or more, which counts "
                 "easy pixels less."
             )
+        self.gamma = float(gamma)
 
     def of_pixels(self, log_p):
         if self.gamma == 0:
@@ -79,7 +82,7 @@ class _RegionLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, **kwargs)
         if classes not in ("present", "all"):
             raise ValueError(f"classes is {classes!r}: choose 'present' or 'all'.")
-        self.void = int(void)
+        self.void = checks.void(void)
         self.classes = classes
         self.per_image = bool(per_image)
 
@@ -177,12 +180,12 @@ class DiceLoss(_RegionLoss):
         **kwargs,
     ):
         super().__init__(void, classes, per_image, name, reduction, **kwargs)
-        self.smooth = float(smooth)
-        if not self.smooth > 0:
+        if not isinstance(smooth, numbers.Real) or not smooth > 0:
             raise ValueError(
-                f"smooth is {smooth}: give a positive number, or a class without pixels would be "
+                f"smooth is {smooth!r}: give a positive number, or a class without pixels would be "
                 "0 / 0."
             )
+        self.smooth = float(smooth)
 
     def of_classes(self, probabilities, truth, counted):
         return 1.0 - soft_dice(probabilities * counted[..., None], truth, 1, self.smooth)
@@ -294,7 +297,7 @@ class SumLoss(keras.losses.Loss):
         if not self.losses or not all(isinstance(x, keras.losses.Loss) for x in self.losses):
             raise ValueError(f"losses is {losses!r}: give one or more keras.losses.Loss in a list.")
         weights = [1.0] * len(self.losses) if weights is None else weights
-        self.weights = [float(weight) for weight in weights]
+        self.weights = checks.reals("weights", weights)
         if len(self.weights) != len(self.losses) or not all(w >= 0 for w in self.weights):
             raise ValueError(
                 f"The weights are {self.weights}: give each of the {len(self.losses)} losses one "

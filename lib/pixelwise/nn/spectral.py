@@ -9,10 +9,10 @@ leaves the division out on TensorFlow and PyTorch, and on JAX the weights stay u
 leaves the weights alone on all three, as the paper does.
 """
 
-import numbers
-
 import keras
 from keras import layers, ops
+
+from pixelwise import checks
 
 
 @keras.saving.register_keras_serializable(package="pixelwise")
@@ -39,9 +39,7 @@ class SpectralNorm(layers.Wrapper):
 
     def __init__(self, layer, iterations=1, **options):
         super().__init__(layer, **{"name": layer.name, **options})
-        whole = isinstance(iterations, numbers.Integral) and not isinstance(iterations, bool)
-        if not whole or iterations < 1:
-            raise ValueError(f"iterations is {iterations!r}: give a whole number of at least 1.")
+        checks.whole("iterations", iterations)
         self.iterations = iterations
 
     def build(self, input_shape=None):
@@ -100,6 +98,11 @@ class SpectralNorm(layers.Wrapper):
 
     def get_config(self):
         return {**super().get_config(), "iterations": self.iterations}
+
+
+def spectral_if(layer, spectral):
+    """Returns a layer, inside a ``SpectralNorm`` if ``spectral`` is true."""
+    return SpectralNorm(layer) if spectral else layer
 
 
 def _unit(vector):

@@ -9,6 +9,8 @@ import numbers
 import keras
 from keras import ops
 
+from pixelwise import checks
+
 
 def values(network):
     """Returns what a network's variables hold before the step, for its ``stateless_call``.
@@ -99,15 +101,13 @@ class TwoPlayerAdam(keras.optimizers.Adam):
             learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, name=name, **options
         )
         factor = generator_factor
-        whole = isinstance(every, numbers.Integral) and not isinstance(every, bool)
         if (
             not isinstance(factor, numbers.Real)
             or isinstance(factor, bool)
             or not 0 < factor < float("inf")
         ):
             raise ValueError(f"generator_factor is {factor!r}: give a number above 0.")
-        if not whole or every < 1:
-            raise ValueError(f"every is {every!r}: give a whole number of at least 1.")
+        checks.whole("every", every)
         self.generator_factor, self.every, self.generator = float(factor), every, generator
 
     def build(self, variables):
