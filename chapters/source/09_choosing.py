@@ -166,7 +166,7 @@ for name, segmenter in loaded.items():
         took[name].append(1e3 * (time.perf_counter() - started))
         scores[name].update(scene, answers[name][-1])
 results = {name: score.result() for name, score in scores.items()}
-print(f"{count} scenes       mean IoU (200)     mask AP (200)")
+print(f"{count} scenes       mean IoU ({bench['runs']})     mask AP ({bench['runs']})")
 for name, r in results.items():
     old = rows[name]
     print(f"{SEGMENTERS[name].title:18s}{r['mean_iou']:6.3f} {old['mean_iou']:8.3f}", end="   ")
@@ -265,7 +265,7 @@ for name in networks:
 # %% [markdown]
 # ## How many labelled pictures
 #
-# Labels cost more than milliseconds. Chapter *Segment, then generate* trained FCN-8s on 50, 200 and 1,000 labelled scenes of 64 x 64 for the same 250<!-- result segment_50-seed0 steps --> steps, three seeds each.
+# Labels cost more than milliseconds. Chapter *Segment, then generate* trained FCN-8s on 50, 200 and 1,000 labelled scenes of 64 x 64 for the same 200<!-- result segment_50-seed0 steps --> steps, three seeds each.
 
 # %%
 labelled = (50, 200, 1000)
