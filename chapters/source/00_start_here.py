@@ -145,8 +145,13 @@ pw.budget.headline("00_start_here", seg.evaluate(network, test)["mean_iou"], "te
 # | 00 | Start here | this page |
 # | 01 | [The mathematics of pixels](01_mathematics.ipynb) | convolution and its transpose, losses, IoU, and what generation optimises |
 # | 02 | [Fully convolutional networks](02_fcn.ipynb) | from naming pictures to naming pixels |
-#
-# Those that follow (DeepLab, Mask R-CNN, GAN, VAE) are being written.
+# | 03 | [DeepLab](03_deeplab.ipynb) | a wide view without a coarse map, and outlines that follow the picture |
+# | 04 | [Mask R-CNN](04_mask_rcnn.ipynb) | each object by itself: boxes first, then masks |
+# | 05 | [Instance SegNet](05_instance_segnet.ipynb) | regions seen at several scales at once, and what each part is worth |
+# | 06 | [GAN](06_gan.ipynb) | pictures from noise, by a game of two networks |
+# | 07 | [VAE](07_vae.ipynb) | pictures from a latent space that one can also read, and a bound on their probability |
+# | 08 | [Segment, then generate](08_segment_then_generate.ipynb) | both halves at work: take an object out, paint pictures to learn from |
+# | 09 | [Choosing](09_choosing.ipynb) | all models side by side, and how not to be fooled |
 #
 # Each chapter starts with the picture of its answer, explains one idea at a time on an example small enough to work by hand, and runs every formula three times: by hand, in NumPy, as a Keras layer, asserted equal. Then it trains, measures, and breaks things on purpose. The exercises at the end have checks; the solutions are in `chapters/solutions/`, executed.
 #

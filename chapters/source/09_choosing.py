@@ -106,7 +106,7 @@ for quality, names in fronts.items():
     print(f"front of {quality} against time:", ", ".join(SEGMENTERS[n].title for n in names))
 
 # %% [markdown]
-# *Left: time on a logarithmic axis. Right: the largest memory of a process that does nothing else, its libraries included.*
+# *Left: time on a logarithmic axis. Right: the largest memory of a process that does nothing else, its libraries included; this axis does not begin at 0.*
 #
 # The idea is small enough for a hand. Four models cost 1, 2, 3 and 4 and reach 0.5, 0.7, 0.6 and 0.8. The third costs more than the second and is worse: it is *dominated*. The others stay, and between them no figure decides; you do.
 
@@ -409,7 +409,7 @@ gain = np.mean(gains, axis=0)
 print(f"gain where it was tuned {gain[0]:+.4f}, on the other half {gain[1]:+.4f}")
 
 # %% [markdown]
-# The first number is never negative, whatever the thresholds are: it was chosen to be the best. Part of it is luck, and that part is the difference of the two. With one threshold it is small; with a dozen choices (schedule, augmentation, layers), each made by looking at the test set, it is not. That is what the validation split is for.
+# The first number is never negative, whatever the thresholds are: it was chosen to be the best. Part of it is luck, and that part is the difference of the two; if the second is not above 0, all of it was. With a dozen choices (schedule, augmentation, layers), each made by looking at the test set, luck adds up. That is what the validation split is for.
 #
 # **Three: report the best seed.** FCN-8s after 250 steps, three recorded seeds: which difference could we have claimed by choosing? For more seeds than we have we draw from a normal with their mean and spread.
 
