@@ -67,7 +67,7 @@ plt.show()
 # %% [markdown]
 # *Each colour is a class; what has kept its own colours is background. The network errs most where garments overlap and where they are thin.*
 #
-# Two lines load the scenes and the network, two more ask it; the rest draws. The chapter *Fully convolutional networks* builds this network from nothing, and trains one like it in minutes.
+# Two lines load the scenes and the network, two more ask it; the rest draws. The chapter *Fully convolutional networks* builds this network from its parts, and trains one like it in a minute or two.
 #
 # ## Your first generated garment
 #
@@ -117,7 +117,7 @@ pictures = np.stack([scene.image for scene in made]).astype("float32") / 255
 truth = np.stack([scene.semantic for scene in made]).astype(int)
 found = seg.predict(network, pictures)
 rows = [
-    ("painted", pictures),
+    ("composed", pictures),
     ("found", [plot.overlay(picture, mask) for picture, mask in zip(pictures, found)]),
     ("truth", [plot.overlay(picture, mask) for picture, mask in zip(pictures, truth)]),
 ]
@@ -126,7 +126,7 @@ plt.show()
 
 # %%
 cloth_found = ((found > 0) & (truth > 0)).sum() / (truth > 0).sum()  # as a garment of any class
-print(f"{cloth_found:.0%} of the painted cloth was found")
+print(f"{cloth_found:.0%} of the generated cloth was found")
 
 test = pw.data.load(
     "wardrobe", "test", size=96, num_batches=pw.budget.get("00_start_here", "batches")
@@ -134,7 +134,7 @@ test = pw.data.load(
 pw.budget.headline("00_start_here", seg.evaluate(network, test)["mean_iou"], "test mIoU")
 
 # %% [markdown]
-# The last line is the *headline* of this chapter: each chapter ends up at one number, with a floor that it must reach on your machine too. Here it is the *mean IoU* (intersection over union) of the network on the first test scenes: for each class, the pixels that answer and truth share, divided by those that at least one of them has; then the mean over the six classes. 1 is perfect. The *recorded* figure beside it comes from all 400 test scenes.
+# The last line is the *headline* of this chapter: each chapter ends up at one number, with a floor that it must reach on your machine too. Here it is the *mean IoU* (mIoU; intersection over union) of the network on the first test scenes: for each class, the pixels that answer and truth share, divided by those that at least one of them has; then the mean over the six classes. 1 is perfect. The *recorded* figure beside it comes from all 400 test scenes.
 #
 # ## How the book works
 #
@@ -153,7 +153,7 @@ pw.budget.headline("00_start_here", seg.evaluate(network, test)["mean_iou"], "te
 # | 08 | [Segment, then generate](08_segment_then_generate.ipynb) | both halves at work: take an object out, paint pictures to learn from |
 # | 09 | [Choosing](09_choosing.ipynb) | all models side by side, and how not to be fooled |
 #
-# Each chapter starts with the picture of its answer, explains one idea at a time on an example small enough to work by hand, and runs every formula three times: by hand, in NumPy, as a Keras layer, asserted equal. Then it trains, measures, and breaks things on purpose. The exercises at the end have checks; the solutions are in `chapters/solutions/`, executed.
+# Each chapter starts with the picture of its answer and explains one idea at a time on an example small enough to work by hand: by hand, in NumPy and in Keras, asserted equal. Chapters 02 to 08 then train and measure, and most of them break things on purpose. The exercises at the end have checks; the solutions are in `chapters/solutions/`, executed.
 #
 # The code that a chapter explains is in `lib/pixelwise/`, in files meant to be read. Keras runs on TensorFlow here, and on JAX or PyTorch if you set `KERAS_BACKEND`.
 #
@@ -209,7 +209,7 @@ print(
 # | The article | What is true |
 # |---|---|
 # | Detection needs a segmentation first, to tell objects apart. | The usual detectors find boxes directly from features; a mask, where there is one, comes after the box or beside it (chapter on Mask R-CNN). |
-# | Segmentation and generation meet because generation completes what is missing. | That is one way, inpainting. They also share their parts (encoders, decoders, transposed convolutions), and generated scenes with known masks train segmentation: every scene in this book is one. |
+# | Segmentation and generation meet because generation completes what is missing. | That is one way, inpainting. They also share their parts (encoders, decoders, transposed convolutions), and scenes put together from parts, whose masks are therefore known, train segmentation: every scene in this book is one. What painted pictures teach is measured in the chapter *Segment, then generate*. |
 #
 # ## How to cite
 #

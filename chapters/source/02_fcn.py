@@ -212,7 +212,7 @@ plt.show()
 #
 # ## The data
 #
-# The wardrobe is the data set of the whole book: garments of Fashion-MNIST (Xiao et al. 2017), tinted, turned, scaled and laid over each other on photographs. `lib/pixelwise/data/scenes.py` composes a new scene whenever one is asked for, so training never sees one twice. The test scenes are fixed, and use other garments on other photographs.
+# The wardrobe is the data set of all chapters on segmentation: garments of Fashion-MNIST (Xiao et al. 2017), tinted, turned, scaled and laid over each other on photographs. `lib/pixelwise/data/scenes.py` composes a new scene whenever one is asked for, so training never sees one twice. The test scenes are fixed, and use other garments on other photographs.
 
 # %%
 train = pw.data.load(
@@ -526,7 +526,7 @@ print(f"measured on {record['test']['pictures']} photographs: {record['command']
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/02_fcn.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the kernel in the dense layer
+# ### Exercise 1: the kernel in the dense layer
 #
 # A classifier flattens a feature map of `height x width x channels` and has a dense layer with the kernel `(height * width * channels, classes)`. Write the function that gives the kernel of the equal convolution, `(height, width, channels, classes)`.
 
@@ -553,7 +553,7 @@ with pw.exercises.check("1"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: how much is cut
+# ### Exercise 2: how much is cut
 #
 # A picture is `side` pixels wide. Each of five levels halves it and rounds up. FCN-32s enlarges C5 by 32. Write the function that says how many columns are then too many.
 
@@ -576,7 +576,7 @@ with pw.exercises.check("2"):
     assert columns_too_many(500) == 12, "500 pixels give 16 cells, 512 columns."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: IoU from the confusion matrix
+# ### Exercise 3: IoU from the confusion matrix
 #
 # Rows are true classes, columns predicted ones. Write the function that gives the IoU of every class, and `nan` for a class that is neither labelled nor predicted.
 
@@ -601,7 +601,7 @@ with pw.exercises.check("3"):
     assert np.isnan(found[2]), "Class 2 never occurs: its IoU is not a number."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: add the skip yourself
+# ### Exercise 4: add the skip yourself
 #
 # `coarse` holds the scores of C5, `(height, width, classes)`, and `skip` those of C4, twice as high and wide. Write the fusion of FCN-16s in NumPy: enlarge by 2 with the kernel $(\tfrac14,\tfrac34,\tfrac34,\tfrac14)$ in both directions, cut one value at each side, add the skip.
 
@@ -631,7 +631,7 @@ with pw.exercises.check("4"):
     assert np.allclose(answer, wanted, atol=1e-5), "The numbers differ from the layer's."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: what a mask loses
+# ### Exercise 5: what a mask loses
 #
 # Write the function that shrinks a mask to one label for each `factor x factor` block, the label that most of its pixels have (the smallest of them if two are equally frequent).
 

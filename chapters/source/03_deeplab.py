@@ -7,7 +7,7 @@
 #
 # **After this chapter you can**
 #
-# - say what a stride and a dilation do to resolution and to the field of view, and measure both;
+# - say what a stride and a dilation do to resolution and to the field of view (the receptive field), and measure both;
 # - build ASPP and the decoder of DeepLabV3+ from parts, and choose rates that fit the picture;
 # - train one on a laptop, and tell from an ablation over seeds which part earns its place;
 # - run a fully connected CRF and say what it mends and what it breaks;
@@ -100,7 +100,7 @@ plt.show()
 #
 # Or keep all nine and *spread the taps*, two numbers apart. Over the same value: $1\cdot4+2\cdot5+1\cdot2=16$. The same numbers meet the same weights. But now there is an answer at the places in between as well: over the $1$ to the left of it, $1\cdot1+2\cdot1+1\cdot9=12$.
 #
-# That is the *atrous* convolution (French *à trous*, with holes), also called dilated. With rate $r$:
+# That is the *atrous* convolution (French *à trous*, with holes), also called dilated. With rate $r$, the dilation $d$ of the chapter *The mathematics of pixels*:
 #
 # $$y[i] = \sum_k x[i + r\,k]\;w[k]$$
 #
@@ -710,7 +710,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# **Four: statistics of batch normalisation that belong to something else.** Free batch normalisation works with the mean and variance of the *batch* while it trains, and with running averages afterwards. Two ways to get this wrong. The first: batches of two. Their statistics are so noisy that the same scene gets other answers in other company. The second: averaging the weights, as every recipe of this book does, and keeping the old running averages.
+# **Four: statistics of batch normalisation that belong to something else.** Free batch normalisation works with the mean and variance of the *batch* while it trains, and with running averages afterwards. Two ways to get this wrong. The first: batches of two. Their statistics are so noisy that the same scene gets other answers in other company. The second: averaging the weights, as all our recipes for segmentation do, and keeping the old running averages.
 
 # %%
 half = pw.budget.get(CHAPTER, "norm_batches")
@@ -817,7 +817,7 @@ print(complaint)
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/03_deeplab.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: holes in NumPy
+# ### Exercise 1: holes in NumPy
 #
 # Write the atrous convolution of a row with a kernel of odd length, as long as the row: output $i$ is $\sum_k x[i+r\,k]\,w[k]$ with $k$ from $-m$ to $m$, where $w[-m]$ is the first of the $2m+1$ weights, and $x$ is 0 outside.
 
@@ -849,7 +849,7 @@ with pw.exercises.check("1"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: how far a stack of rates sees
+# ### Exercise 2: how far a stack of rates sees
 #
 # Several 3 x 3 convolutions follow each other, all at stride 1, with the given rates. Write the function that says how many pixels wide the field of view of one output is.
 
@@ -870,7 +870,7 @@ with pw.exercises.check("2"):
     assert field_of_view([2, 4, 8]) == 29, "This is the multi-grid of DeepLabV3's last block."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: what separable saves
+# ### Exercise 3: what separable saves
 #
 # Write the function that gives the number of weights (no biases, no normalisation) of the convolutions in ASPP with image pooling: a 1 x 1, one 3 x 3 for each rate, the 1 x 1 behind the mean, and the 1 x 1 that mixes; `channels` come out of each of them. With `separable=True` each 3 x 3 is a filter of each channel by itself and a 1 x 1.
 
@@ -898,7 +898,7 @@ with pw.exercises.check("3"):
         )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: two pixels
+# ### Exercise 4: two pixels
 #
 # `p` holds the network's probabilities, `(pixels, classes)`; `K` the price of disagreement for each pair, `(pixels, pixels)`, symmetric and 0 on the diagonal. Write one round of mean-field inference: every pixel's new probabilities, from the beliefs `q` of the round before. (In the text: a class's weight is $p\,e^{\sum K q}$; then the weights are made to sum to 1.)
 
@@ -923,7 +923,7 @@ with pw.exercises.check("4"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the learning rate of DeepLab
+# ### Exercise 5: the learning rate of DeepLab
 #
 # The papers let the learning rate fall as $\eta_0\,(1-s/S)^{0.9}$ over $S$ steps. Put a warm-up before it, as above: over the first $W$ of the $S$ steps the rate rises from 0 to $\eta_0$ in a straight line, and the fall then counts the remaining steps alone. Write the function; `steps` is $S$, `peak` is $\eta_0$ and `warm_up` is $W$.
 

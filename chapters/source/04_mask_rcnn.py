@@ -479,7 +479,7 @@ plt.show()
 #
 # A proposal is positive if its IoU with an object is at least 0.5. *Smooth L1* of an error $e$ is $\tfrac92e^2$ as long as $|e|<\tfrac19$ and $|e|-\tfrac1{18}$ beyond: a parabola that goes over into a straight line, so that one hopeless box does not outweigh all others.
 #
-# The mask loss is the idea of the paper. Each pixel of the *true class's* mask is asked yes or no, by a sigmoid $\sigma(z)=1/(1+e^{-z})$. The masks of the other classes are not asked at all. Take two pixels, of which the object covers the first; for the true class the network says $z=2$ and $z=-1$:
+# The mask loss is the idea of the paper. Each pixel of the *true class's* mask is asked yes or no, by a sigmoid $\sigma(a)=1/(1+e^{-a})$. The masks of the other classes are not asked at all. Take two pixels, of which the object covers the first; for the true class the network says $a=2$ and $a=-1$:
 #
 # $$-\tfrac12\big(\log\sigma(2)+\log(1-\sigma(-1))\big)=\tfrac12(0.127+0.313)=0.220$$
 #
@@ -900,7 +900,7 @@ for name, cells, sizes, ratios in (
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/04_mask_rcnn.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: move a box
+# ### Exercise 1: move a box
 #
 # Undo the encoding in NumPy: write the function that moves an anchor $(x_1, y_1, x_2, y_2)$ by $(d_x, d_y, d_w, d_h)$ and returns the corners of the box.
 
@@ -932,7 +932,7 @@ with pw.exercises.check("1"):
     assert np.allclose(answers, wanted, atol=1e-3), "It differs from the library's decode."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: draw a sample
+# ### Exercise 2: draw a sample
 #
 # `labels` holds 1 for positive, 0 for negative and -1 for neither. Write the function that draws `size` different places at random: at most half of them positive, never one with -1, and filled up with negatives, of which there are enough. `generator.permutation(array)` shuffles.
 
@@ -963,7 +963,7 @@ with pw.exercises.check("2"):
         assert first != second, f"With another generator, other {kind} are drawn."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: one suppression for all classes
+# ### Exercise 3: one suppression for all classes
 #
 # `suppress(boxes, scores)` is non-maximum suppression that knows no classes and returns the numbers of the boxes that stay. Write the function that suppresses class by class *with one call* of it. (Boxes that are far from each other do not suppress each other. The boxes of a class may be moved, as long as all of them move together.)
 
@@ -999,7 +999,7 @@ with pw.exercises.check("3"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: which cells a bin reads
+# ### Exercise 4: which cells a bin reads
 #
 # Write the function that says how much each cell of a map of `shape` (rows, columns) contributes to *one* bin, the whole box $(x_1, y_1, x_2, y_2)$ in cells, read at 2 x 2 points as in the text. Multiplied with the map and summed, these weights must give the bin's value. (They are also what the gradient carries back to the map.)
 
@@ -1033,7 +1033,7 @@ with pw.exercises.check("4"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: average precision
+# ### Exercise 5: average precision
 #
 # `hits` says of each detection, by falling score, whether it is a hit; there are `objects` objects. Write the function that gives AP as COCO does: the mean, over the recalls 0, 0.01, ..., 1, of the best precision at this recall or a higher one, and 0 where no recall is as high.
 

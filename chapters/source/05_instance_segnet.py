@@ -74,7 +74,7 @@ def numpy(values):
 # %% [markdown]
 # ## The answer first
 #
-# Three kinds of answers to the same scenes, none of which any network has seen in training. *Semantic*: the DeepLabV3+ recorded two chapters ago gives every pixel a class. *Instance*: the Instance SegNet recorded with this chapter finds garments, each with a rim of its own. *Panoptic*: both together, so that every pixel has exactly one class and, on a garment, one object.
+# Three kinds of answers to the same scenes, none of which any network has seen in training. *Semantic*: the DeepLabV3+ recorded two chapters ago gives every pixel a class. (It was trained on scenes of 96 pixels and sees 128 here, garments larger than it knows; the chapter *Choosing* shows it the size of its training.) *Instance*: the Instance SegNet recorded with this chapter finds garments, each with a rim of its own. *Panoptic*: both together, so that every pixel has exactly one class and, on a garment, one object.
 
 # %%
 recorded = pw.weights.checkpoint(small_instance_segnet(len(CLASSES)), "instance_segnet_wardrobe")
@@ -121,7 +121,7 @@ plt.show()
 #
 # ## A class and an identity
 #
-# The article says that instance segmentation gives each object *a label that says its category*. That is half of it. Two shoes share the category; what makes them two is an *identity*. In a panoptic map each pixel $i$ has both, $(c_i, z_i)$: the class and the number of the object. *Things* (garments) are counted; *stuff* (background) is one segment a picture, whatever its number.
+# The article says that instance segmentation gives each object *a label that says its category*. That is half of it. Two shoes share the category; what makes them two is an *identity*. In a panoptic map each pixel $i$ has both, $(c_i, n_i)$: the class and the number of the object. *Things* (garments) are counted; *stuff* (background) is one segment a picture, whatever its number.
 #
 # *Panoptic quality* (Kirillov et al. 2019) measures such maps. Predicted and true segments of one class are a pair if their IoU is above $\tfrac12$; as segments of a map cannot overlap, a segment is in at most one pair. With the pairs $TP$, the predicted segments left over $FP$ and the true ones left over $FN$:
 #
@@ -654,7 +654,7 @@ print(f"categories: PQ of the garments {quality(by_class)['PQ']:.3f}")
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/05_instance_segnet.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: grids that do not divide
+# ### Exercise 1: grids that do not divide
 #
 # Seven cells and a grid of four: where do its cells begin and end? Write the function that returns, for a side of `size` cells and `bins`, the list of pairs (first, behind the last), by the formula of the text: $\lfloor i\,s/n\rfloor$ and $\lceil (i+1)\,s/n\rceil$.
 
@@ -679,7 +679,7 @@ with pw.exercises.check("1"):
     assert np.allclose(largest, wanted), "The largest values differ from the library's."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: panoptic quality
+# ### Exercise 2: panoptic quality
 #
 # `ious` holds the IoUs of all pairs of a predicted and a true segment of one class, `(predicted, true)`. Write the function that returns $PQ$, $SQ$ and $RQ$. ($SQ$ is 0 if there is no pair; there is at least one segment.)
 
@@ -706,7 +706,7 @@ with pw.exercises.check("2"):
     assert np.isclose(pq, sq * rq), "PQ is the product of the two."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the class is known
+# ### Exercise 3: the class is known
 #
 # `z` are the scores of pixels, `(..., classes)`, class 0 the background, and `label` is the class of the object. Write the probability that a pixel belongs to the object, if it can only belong to the object or to the background: from the softmax of *all* classes.
 
@@ -732,7 +732,7 @@ with pw.exercises.check("3"):
     assert np.allclose(if_known(map_of_scores, 2), wanted), "It is a sigmoid of the difference."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: one owner for each pixel
+# ### Exercise 4: one owner for each pixel
 #
 # `masks` are boolean, `(objects, height, width)`, and `scores` their scores. Return a map of whole numbers, `(height, width)`: 0 where there is no mask, else the place of the mask with the highest score there, counted from 1.
 
@@ -755,7 +755,7 @@ with pw.exercises.check("4"):
     assert not owners(bars[:0], np.zeros(0)).any(), "Without masks all is 0."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: which ones touch
+# ### Exercise 5: which ones touch
 #
 # Write the function that counts, in a map of object numbers (0 is nothing) and the list of their classes (the class of object 1 comes first), the pairs of objects of one class that touch: some pixel of one lies beside, above or below a pixel of the other. These are the ones that a class map must merge.
 

@@ -13,7 +13,7 @@
 # - compute FID, precision and recall, and say what they do not tell;
 # - tell a generator what to make.
 #
-# **You need** the part *Generation* of *The mathematics of pixels*: the best discriminator $D^*=p/(p+q)$, for the densities $p$ of real and $q$ of made pictures, is derived there. Transposed convolutions are explained in *FCN*.
+# **You need** the part *Generation* of *The mathematics of pixels*: the best discriminator $D^*=p/(p+q)$, for the densities $p$ of real and $q$ of made pictures, is derived there. Transposed convolutions are explained in *The mathematics of pixels*.
 #
 # **Time and memory:** 111<!-- result chapters 06_gan.quick.seconds --> seconds and 1171<!-- result chapters 06_gan.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 5,000<!-- result dcgan_garments steps --> steps.
 
@@ -164,8 +164,8 @@ for loss in ("minimax", "non_saturating"):
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.3), layout="constrained")
 for name, colour, some in (
     ("minimax", plot.RED, {}),
-    ("non-saturating", plot.ORANGE, {"loss": "non_saturating"}),
-    ("minimax with R1", plot.BLUE, {"gamma": 0.3}),
+    ("non-saturating", plot.BLUE, {"loss": "non_saturating"}),
+    ("minimax with R1", plot.GREEN, {"gamma": 0.3}),
 ):
     path = walk(0.1, 600, **some)
     left.plot(*path[:200].T, color=colour, lw=1)
@@ -508,7 +508,7 @@ for count in (100, 1000, 10_000):
 # %% [markdown]
 # The last column is a warning: between two samples of the *same* Gaussian it is above 0, the more so the fewer they are. FIDs are only comparable for the same features and the same number of samples. Here the features are the 64 of the garment classifier, and 2,000 real test pictures stand against 2,000 made ones.
 #
-# One number cannot say *what* is wrong. *Precision* is the share of made pictures that look real, *recall* the share of real ones that are made (Kynkäänniemi et al. 2019). A made point counts as real-looking if it lies in the ball of some real point, whose radius reaches to that point's $k$-th nearest real neighbour; for recall the roles are exchanged. The tables below have $k=3$, the picture $k=1$: two of the four made points lie in a ball of a real one, precision $\tfrac12$. Of the six real points only the three on the left lie in balls of made ones, recall $\tfrac12$: the right half of the data is missing.
+# One number cannot say *what* is wrong. *Precision* is the share of made pictures that look real, *recall* the share of real ones that are made (Kynkäänniemi et al. 2019). (The words are those of the chapter *Mask R-CNN*; what is counted is other.) A made point counts as real-looking if it lies in the ball of some real point, whose radius reaches to that point's $k$-th nearest real neighbour; for recall the roles are exchanged. The tables below have $k=3$, the picture $k=1$: two of the four made points lie in a ball of a real one, precision $\tfrac12$. Of the six real points only the three on the left lie in balls of made ones, recall $\tfrac12$: the right half of the data is missing.
 
 # %%
 points_real = np.array([[0, 0], [1, 0], [0, 1], [6, 0], [7, 0], [6, 1.0]])
@@ -755,9 +755,19 @@ for base, name in [*pairs, ("500 pictures", "500, DiffAugment")]:
 # %% [markdown]
 # Every one of them beats the minimax loss, which ends in one class out of ten in each run. Precision alone would have missed it: the minimax run of seed 0 made nothing but bags, at a precision of 0.93<!-- result gan_short_minimax-seed0 test.precision --> and a recall of 0.
 #
-# None beats the plain non-saturating loss, which has FID 11.7<!-- result gan_short test.fid_garments.mean -->, within 800 steps. Two rates and averaged weights change nothing that three seeds could show. The three that hold the discriminator's slope are behind. They also take batch normalisation out of the discriminator, and no run here separates the two. A remedy can only help where the illness is. The plain game was not ill in so short a time; what the remedies are known for are long trainings, large networks and pictures in colour, and none of these was measured.
+# None beats the plain non-saturating loss, which has FID 11.7<!-- result gan_short test.fid_garments.mean -->, within 800 steps. Two rates and averaged weights change nothing that three seeds could show. The three that hold the discriminator's slope are behind. They also take batch normalisation out of the discriminator, and no run here separates the two. A remedy can only help where the illness is. The plain game was not ill in so short a time; what the remedies are known for are long trainings, large networks and pictures in colour, and of these only one was measured, averaged weights in a longer training, below.
 #
 # The last two bars say the same. With 500 pictures the discriminator meets each of them 102 times ($800\cdot64/500$), and that is not yet often enough to hurt: the plain game does no worse than with all 12,000. So DiffAugment has nothing to mend, and makes the discriminator's task harder.
+#
+# Do averaged weights help in a longer game? The conditional network of the next section, trained for 0<!-- result gan_long-seed0 steps --> steps from three seeds, once keeping the last weights and once their average over about the last thousand steps:
+
+# %%
+for name, recipe in {"last weights": "gan_long", "averaged": "gan_long_ema"}.items():
+    fid = [pw.results.get(f"{recipe}-seed{s}", "test.fid_garments") for s in range(3)]
+    print(f"{name:13s} FID", *(f"{value:5.2f}" for value in fid), f" mean {np.mean(fid):.2f}")
+
+# %% [markdown]
+# Averaged weights are better in each of the three trainings. The gain is smaller than the spread of the seeds; but averaging changes nothing in the game itself, so both rows come from the *same* three trainings, and each pair may be compared by itself. A small gain, and it costs nothing.
 #
 # ## Told the class
 #
@@ -804,7 +814,7 @@ print(", ".join(f"{name} {share:.0%}" for name, share in zip(CLASSES, agreed)))
 # | The game is "minimised" | One player maximises what the other minimises, and in practice $G$ has a loss of its own. Descent can circle for ever. |
 # | A "binary optimisation problem" | A game of two players; binary is only the question that $D$ answers. |
 # | The networks "gradually improve the generator" | Not by themselves: they may collapse or circle, or $D$ may win. None is mentioned. |
-# | Generation is for completion, correction and creation | The generator samples from a distribution. Completion needs a condition, the visible part: a chapter of its own. |
+# | Generation is for completion, correction and creation | The generator samples from a distribution. Completion needs a condition, the visible part: chapter *Segment, then generate*. |
 # | Nothing on quality | FID, precision and recall, each with its features and its number of samples. |
 # | Goodfellow et al., "arXiv 2014"; Radford et al., "arXiv 2015" | Published at NIPS 2014 and ICLR 2016. |
 #
@@ -815,7 +825,7 @@ print(", ".join(f"{name} {share:.0%}" for name, share in zip(CLASSES, agreed)))
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/06_gan.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: how often a place is written
+# ### Exercise 1: how often a place is written
 #
 # A transposed convolution in one dimension, without padding, writes its kernel of `kernel` weights `inputs` times: the copies begin at the places `0`, `stride`, `2 * stride`, ... of its output. Write the function that returns, for every place of the output, how often it is written. (The output ends with the last copy.)
 
@@ -840,7 +850,7 @@ with pw.exercises.check("1"):
     assert np.array_equal(overlaps(4, 5, 3), wanted), "Keras' layer of ones counts otherwise."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the hinge
+# ### Exercise 2: the hinge
 #
 # With the hinge loss the discriminator pays for a real picture what its logit lacks to 1, for a made one what its logit exceeds $-1$, and never less than nothing. Its loss is the mean over the real ones plus the mean over the made ones. The generator pays minus the mean logit of what it made. Return both losses, the discriminator's first.
 
@@ -868,7 +878,7 @@ with pw.exercises.check("2"):
     )
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the distance of two Gaussians
+# ### Exercise 3: the distance of two Gaussians
 #
 # Write the squared Fréchet distance of two Gaussians, given means and covariance matrices of any size. (Hint: the trace of the root of a matrix is the sum of the roots of its eigenvalues. Rounding may leave a tiny imaginary or negative part.)
 
@@ -900,7 +910,7 @@ with pw.exercises.check("3"):
     assert np.isclose(distance(*moments_of), fid(a, b)), "And FID is this, of two samples."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: precision
+# ### Exercise 4: precision
 #
 # Write the share of the points `made` that lie in the ball of at least one point of `real`; a ball reaches to the `k`-th nearest *other* point of `real`, its edge included. Both are `(points, features)`.
 
@@ -929,7 +939,7 @@ with pw.exercises.check("4"):
         assert np.isclose(precision(b + 1, a, k), both.recall), "Exchanged, it is recall."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: from one latent to another
+# ### Exercise 5: from one latent to another
 #
 # Halfway on the straight line between two latents lies a vector that is too short, about 5.6: the generator has hardly ever seen one like it, for in 64 dimensions 99% of the noise has a length between 6.2 and 9.8. Walk along the arc instead: with the angle $\omega$ between $z_0$ and $z_1$,
 #

@@ -662,7 +662,7 @@ for recipe, (name, paper) in published.items():
 #
 # ## What an encoder is good for
 #
-# The pictures are grey from here on, the mean of the black-and-white ones that the network learned from. **Completion**: the lower half is missing. *Repeat* (after Rezende et al. 2014, with means for draws): fill it with noise, encode, decode, put the known half back, and again. *Latents*: search by gradient the $z$ that makes $\sum(x-\hat x)^2/(2s^2)+\lVert z\rVert^2/2$ small, with $\hat x$ the decoded picture, the sum over known pixels and $s=0.1$. **Denoising** is the same search with all pixels known and $s$ the noise's size. (`lib/pixelwise/models/completion.py`; chapter 8 fills holes in scenes with it.)
+# The pictures are grey from here on, the mean of the black-and-white ones that the network learned from. **Completion**: the lower half is missing. *Repeat* (after Rezende et al. 2014, with means for draws): fill it with noise, encode, decode, put the known half back, and again. *Latents*: search by gradient the $z$ that makes $\sum(x-\hat x)^2/(2s^2)+\lVert z\rVert^2/2$ small, with $\hat x$ the decoded picture, the sum over known pixels and $s=0.1$. **Denoising** is the same search with all pixels known and $s$ the noise's size. (`lib/pixelwise/models/completion.py`; chapter *Segment, then generate* sets it beside an inpainter.)
 
 # %%
 six = [one_each[k] for k in (0, 2, 3, 6, 7, 9)]
@@ -761,7 +761,7 @@ for name, recipe in contest.items():
 # Replace the line `pw.exercises.todo()` by your answer and run the check below it. The solutions are in `chapters/solutions/07_vae.ipynb`.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: who is in use
+# ### Exercise 1: who is in use
 #
 # `mean` and `log_variance`, both `(pictures, latents)`, are what an encoder said. Return two things for each latent: its KL from the standard normal, in nats, on average over the pictures; and whether it is active, that is, whether the variance of its mean over the pictures is above 0.01.
 
@@ -788,7 +788,7 @@ with pw.exercises.check("1"):
     assert not in_use(mean * 0 + 1, log_variance)[1].any(), "Away from 0 is not yet active."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: free bits
+# ### Exercise 2: free bits
 #
 # `kl` is the KL of each picture and latent, `(batch, latents)`. Return $\sum_j\max(\lambda,\mathrm{KL}_j)$, a number, where $\mathrm{KL}_j$ is the mean of latent $j$ over the batch and $\lambda$ is `free`.
 
@@ -809,7 +809,7 @@ with pw.exercises.check("2"):
     assert np.isclose(with_free_bits(np.full((5, 8), 0.25), 0.5), 4), "Eight latents, 0.5 each."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: 256 masses
+# ### Exercise 3: 256 masses
 #
 # Return the probabilities of the grey levels 0 to 255, `(256,)`, under a discretised logistic with mean and scale in units of pixels in [0, 1]: level $k$ has what lies between $(k-\frac12)/255$ and $(k+\frac12)/255$, the lowest all below as well and the highest all above.
 
@@ -836,7 +836,7 @@ with pw.exercises.check("3"):
         assert np.allclose(found, wanted, atol=1e-4), "They differ from the library's."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the bound with k draws
+# ### Exercise 4: the bound with k draws
 #
 # `log_weights` are the logarithms of $k$ weights of each picture, `(pictures, k)`. Return the bound of each picture, `(pictures,)`. Mind that the weights of a garment are about $e^{-240}$, too small for single precision, and those of a larger picture too small for double.
 
@@ -864,7 +864,7 @@ with pw.exercises.check("4"):
     assert np.allclose(value, np.log(joint.sum() * 0.004), atol=0.02), "Many draws: log p(x)."
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise: the nearest code
+# ### Exercise 5: the nearest code
 #
 # For vectors `(n, width)` and a table of codes `(codes, width)` return the number of the nearest code of each vector, and the perplexity of the choice: $e^H$ with $H=-\sum_c p_c\log p_c$, where $p_c$ is the share of vectors that chose code $c$, and $0\log0=0$.
 
