@@ -137,7 +137,7 @@ rows = [
     ("filled", take_out(found, GROW)[first]),
     ("truth", truth[first]),
 ]
-plot.legend(plot.grid(rows, scale=0.75), CLASSES, ncols=3)
+plot.legend(plot.grid(rows, scale=0.7), CLASSES, ncols=3)
 plt.show()
 
 # %% [markdown]
@@ -226,7 +226,7 @@ rows = [
     ("test", [without(e.image / 255, e.hole) for e in examples[-6:]]),
     ("truth", [e.truth for e in examples[-6:]]),
 ]
-plot.grid(rows, scale=0.75)
+plot.grid(rows, scale=0.7)
 plt.show()
 print("holes, share of the picture:", end=" ")
 print(f"training median {np.median(shares):.0%}, largest {shares.max():.0%};", end=" ")
@@ -379,7 +379,7 @@ rows = [
     ),
     ("truth", truth[chosen]),
 ]
-plot.grid(rows, [f"{value:+.1f} dB" for value in gain[chosen]], scale=0.75)
+plot.grid(rows, [f"{value:+.1f} dB" for value in gain[chosen]], scale=0.7)
 plt.show()
 
 
@@ -422,7 +422,7 @@ for name, found in list(masks.items())[1:]:
 # %% [markdown]
 # *PSNR over the true mask grown by four, mean over the scenes.*
 #
-# Not grown, the hole keeps the rim and the shadow, and the fill is spun out of them. By PSNR one or two pixels are best. Four take out everything that the garment changed, and are worse than none: most of the shadow is so faint that to keep it costs less than to invent what is under it. Beyond four the measured pixels stay the same and the rim only moves away. (Here we look at test scenes; to *choose* a number, take the validation split.) DeepLabV3+ knows classes and no objects: what lies under the finger is a connected piece, which may be two coats, or garments where there are none. Look at it:
+# Not grown, the hole keeps the rim and the shadow, and the fill is spun out of them. By PSNR one or two pixels are best. Four take out everything that the garment changed, and are worse than none for the true mask and for that of Mask R-CNN: most of the shadow is so faint that to keep it costs less than to invent what is under it. Beyond four the measured pixels stay the same and the rim only moves away. (Here we look at test scenes; to *choose* a number, take the validation split.) DeepLabV3+ knows classes and no objects: what lies under the finger is a connected piece, which may be two coats, or garments where there are none. Look at it:
 
 # %%
 worst = np.argsort(inpainting.psnr(truth, take_out(masks["Mask R-CNN"], GROW), true_holes))[:2]
@@ -433,7 +433,7 @@ rows += [
     (name.replace(" ", "\n").replace("LabV", "Lab\nV"), take_out(masks[name], GROW)[chosen])
     for name in finders
 ]
-plot.grid([*rows, ("truth", truth[chosen])], scale=0.95)
+plot.grid([*rows, ("truth", truth[chosen])], scale=0.7)
 plt.show()
 
 # %% [markdown]
@@ -517,7 +517,7 @@ rows = [
     ("label\nmap", [plot.colour_mask(m) for m in maps]),
     ("real", images[:6]),
 ]
-plot.legend(plot.grid(rows, scale=0.75), CLASSES, ncols=3)
+plot.legend(plot.grid(rows, scale=0.7), CLASSES, ncols=3)
 plt.show()
 score = pw.results.get("mask_to_image_wardrobe", "test")
 print(f"KID {score['kid_mobilenet']:.2f}; mean IoU of DeepLabV3+ on painted scenes", end=" ")
@@ -619,7 +619,7 @@ rows = [
     ("inpainter", by_inpainter),
     ("truth", black_white),
 ]
-plot.grid([(name, [x[..., 0] for x in r]) for name, r in rows], scale=0.95)
+plot.grid([(name, [x[..., 0] for x in r]) for name, r in rows], scale=0.8)
 plt.show()
 error = [np.abs(m - black_white)[:, 14:].mean() for m in (by_vae, by_inpainter)]
 error.append(black_white[:, 14:].mean())  # of black pixels in the whole missing half
