@@ -86,7 +86,7 @@ def test_mirrored_it_is_the_mean_of_two_answers(written, pieces):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"after": "magic"}, "choose one of nothing, crf"),
+        ({"after": "magic"}, "choose one of 'nothing', 'crf'"),
         ({"write": True}, "say what comes after it"),
     ],
 )
