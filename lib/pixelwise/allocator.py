@@ -11,12 +11,11 @@ import ctypes
 import functools
 import sys
 
-# Of malloc.h, with the value for each. Larger blocks than 32 MiB, the largest threshold that glibc
-# takes, are still fetched one by one.
+# Of malloc.h, with the value for each.
 SETTINGS = {
     -1: 2**31 - 1,  # M_TRIM_THRESHOLD: free memory at the top from which some is handed back
     -2: 2**28,  # M_TOP_PAD: fetched and kept in addition
-    -3: 2**25,  # M_MMAP_THRESHOLD: the size from which a block is fetched by itself
+    -4: 0,  # M_MMAP_MAX: how many blocks may be fetched by themselves, and given back when freed
 }
 
 
