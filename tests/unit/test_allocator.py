@@ -15,7 +15,7 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         blocks = [np.ones(3 * 2**17) for _ in range(40)]  # of 3 MiB
-        blocks.append(np.ones(2**23))  # of 64 MiB, more than glibc's largest threshold
+        blocks.append(b"x" * 2**26)  # of 64 MiB, more than the largest threshold of glibc
         while blocks:
             blocks.pop()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
