@@ -13,9 +13,9 @@ from pixelwise.allocator import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(5):
         blocks = [np.ones(3 * 2**17) for _ in range(40)]  # of 3 MiB
-        blocks.append(b"x" * 2**26)  # of 64 MiB, more than the largest threshold of glibc
+        blocks.append(b"x" * 2**29)  # more than the free part of the heap, whatever its threshold
         while blocks:
             blocks.pop()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
