@@ -15,7 +15,7 @@
 #
 # **You need** the part *Generation* of *The mathematics of pixels*: the best discriminator $D^*=p/(p+q)$, for the densities $p$ of real and $q$ of made pictures, is derived there. Transposed convolutions are explained in *The mathematics of pixels*.
 #
-# **Time and memory:** 111<!-- result chapters 06_gan.quick.seconds --> seconds and 1171<!-- result chapters 06_gan.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 5,000<!-- result dcgan_garments steps --> steps.
+# **Time and memory:** 119<!-- result chapters 06_gan.quick.seconds --> seconds and 1102<!-- result chapters 06_gan.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 5,000<!-- result dcgan_garments steps --> steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the
@@ -759,7 +759,7 @@ for base, name in [*pairs, ("500 pictures", "500, DiffAugment")]:
 #
 # The last two bars say the same. With 500 pictures the discriminator meets each of them 102 times ($800\cdot64/500$), and that is not yet often enough to hurt: the plain game does no worse than with all 12,000. So DiffAugment has nothing to mend, and makes the discriminator's task harder.
 #
-# Do averaged weights help in a longer game? The conditional network of the next section, trained for 0<!-- result gan_long-seed0 steps --> steps from three seeds, once keeping the last weights and once their average over about the last thousand steps:
+# Do averaged weights help in a longer game? The conditional network of the next section, trained for 3000<!-- result gan_long-seed0 steps --> steps from three seeds, once keeping the last weights and once their average over about the last thousand steps:
 
 # %%
 for name, recipe in {"last weights": "gan_long", "averaged": "gan_long_ema"}.items():

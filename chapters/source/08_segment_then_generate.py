@@ -15,7 +15,7 @@
 #
 # **You need** the chapters *DeepLab* or *Mask R-CNN* (a mask), *GAN* (two players, KID) and *VAE*.
 #
-# **Time and memory:** 0<!-- result chapters 08_segment_then_generate.quick.seconds --> seconds and 0<!-- result chapters 08_segment_then_generate.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded inpainter, 0,000<!-- result inpaint_wardrobe-seed0 steps -->.
+# **Time and memory:** 62<!-- result chapters 08_segment_then_generate.quick.seconds --> seconds and 1216<!-- result chapters 08_segment_then_generate.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded inpainter, 1,500<!-- result inpaint_wardrobe-seed0 steps -->.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the
@@ -296,7 +296,7 @@ fills = {
     "recorded": recorded.fill(images, true_holes),
 }
 ratios = {name: in_hole(made) for name, made in fills.items()}
-pw.budget.headline(CHAPTER, ratios["recorded"] - ratios["biharmonic"])
+pw.budget.headline("08_segment_then_generate", ratios["recorded"] - ratios["biharmonic"])
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
 losses = np.array(history.parts["hole"])
@@ -355,11 +355,11 @@ plt.show()
 # %% [markdown]
 # *Each dot is a training; the classical fills have one, as nothing in them is random.*
 #
-# The recorded network has 0.00<!-- result inpaint_wardrobe test.psnr_hole.mean --> dB in the hole on average over the seeds, the biharmonic fill 0.00<!-- result inpaint_wardrobe-seed0 test.biharmonic.psnr_hole -->; in KID 0.000<!-- result inpaint_wardrobe test.kid.mean --> against 0.000<!-- result inpaint_wardrobe-seed0 test.biharmonic.kid -->. So it beats the biharmonic fill in both, in each of the three trainings. Trained by L1 alone it has 0.00<!-- result inpaint_plain test.psnr_hole.mean --> dB and a KID of 0.000<!-- result inpaint_plain test.kid.mean -->: with so small a weight the judge changes nothing that three seeds could show.
+# The recorded network has 21.23<!-- result inpaint_wardrobe test.psnr_hole.mean --> dB in the hole on average over the seeds, the biharmonic fill 20.34<!-- result inpaint_wardrobe-seed0 test.biharmonic.psnr_hole -->; in KID 0.311<!-- result inpaint_wardrobe test.kid.mean --> against 0.350<!-- result inpaint_wardrobe-seed0 test.biharmonic.kid -->. So it beats the biharmonic fill in both, in each of the three trainings. Trained by L1 alone it has 21.24<!-- result inpaint_plain test.psnr_hole.mean --> dB and a KID of 0.310<!-- result inpaint_plain test.kid.mean -->: with so small a weight the judge changes nothing that three seeds could show.
 #
-# The soap film, which the network's first guess imitates, is the harder rival: 0.00<!-- result inpaint_wardrobe-seed0 test.harmonic.psnr_hole --> dB and a KID of 0.000<!-- result inpaint_wardrobe-seed0 test.harmonic.kid -->. The network, which was taught the *absolute* error, has less of it, 0.0000<!-- result inpaint_wardrobe test.l1_hole.mean --> against 0.0000<!-- result inpaint_wardrobe-seed0 test.harmonic.l1_hole -->, a lower KID, and an SSIM that is the same to a hundredth; in the squared error, which PSNR is, the film stays ahead by a hair. (KID varies by 0.04<!-- result inpaint_wardrobe-seed0 test.kid_spread --> from subset to subset, more than nearly all these differences.) All gaps to the film are small, and in the training the error hardly falls. A likely reason: how a carpet goes on behind a coat is not written on the rim of the hole, one must know carpets, and a network of this size has met few. Published inpainters learn from millions of photographs.
+# The soap film, which the network's first guess imitates, is the harder rival: 21.32<!-- result inpaint_wardrobe-seed0 test.harmonic.psnr_hole --> dB and a KID of 0.331<!-- result inpaint_wardrobe-seed0 test.harmonic.kid -->. The network, which was taught the *absolute* error, has less of it, 0.0723<!-- result inpaint_wardrobe test.l1_hole.mean --> against 0.0732<!-- result inpaint_wardrobe-seed0 test.harmonic.l1_hole -->, a lower KID, and an SSIM that is the same to a hundredth; in the squared error, which PSNR is, the film stays ahead by a hair. (KID varies by 0.04<!-- result inpaint_wardrobe-seed0 test.kid_spread --> from subset to subset, more than nearly all these differences.) All gaps to the film are small, and in the training the error hardly falls. A likely reason: how a carpet goes on behind a coat is not written on the rim of the hole, one must know carpets, and a network of this size has met few. Published inpainters learn from millions of photographs.
 #
-# Do not read KID alone: one colour for the hole, which nobody would take, has 0.000<!-- result inpaint_wardrobe-seed0 test.mean.kid -->. Why, we did not test; a likely reason is that a flat patch has a sharp rim, and features that answer to edges find some there, where a blurred fill has none.
+# Do not read KID alone: one colour for the hole, which nobody would take, has 0.272<!-- result inpaint_wardrobe-seed0 test.mean.kid -->. Why, we did not test; a likely reason is that a flat patch has a sharp rim, and features that answer to edges find some there, where a blurred fill has none.
 #
 # Here are the three scenes where the network gains most on the biharmonic fill, and the three where it loses most:
 
@@ -504,7 +504,7 @@ assert np.allclose(flat, beta[labels])  # a constant map: all that is left is wh
 print(by_hand.round(3), "and of a constant map:", flat.ravel())
 
 # %% [markdown]
-# The recorded painter doubles a small map of noise four times, with SPADE before each convolution. In training it is not left with noise alone: an encoder, as in a VAE, says from which normal the noise of *this* real picture is drawn, a KL divergence keeps those normals near the standard one, and the mean absolute error to the real picture joins the judge's loss. Without the encoder that error would ask for the median of all pictures that a label map can mean, which is grey. It had 0,000<!-- result mask_to_image_wardrobe steps --> steps of 8 scenes. First row: one label map, six draws of noise. Then one draw of noise for six label maps.
+# The recorded painter doubles a small map of noise four times, with SPADE before each convolution. In training it is not left with noise alone: an encoder, as in a VAE, says from which normal the noise of *this* real picture is drawn, a KL divergence keeps those normals near the standard one, and the mean absolute error to the real picture joins the judge's loss. Without the encoder that error would ask for the median of all pictures that a label map can mean, which is grey. It had 6,000<!-- result mask_to_image_wardrobe steps --> steps of 8 scenes. First row: one label map, six draws of noise. Then one draw of noise for six label maps.
 
 # %%
 painter = evaluation.recorded("mask_to_image_wardrobe")
@@ -534,7 +534,7 @@ print(f" the background varies: painted {score['variety']:.3f}, real {score['var
 #
 # ## Do painted pictures teach?
 #
-# A label map costs the composer nothing. So paint 1,000 of them and train a segmenter, an FCN-8s that starts from ImageNet's weights, as always in this book: on painted scenes alone, and with painted ones as half of each batch beside 50, 200 or 1,000 real scenes. The same 0,000<!-- result segment_50-seed0 steps --> steps for all, three seeds each, measured on real test scenes.
+# A label map costs the composer nothing. So paint 1,000 of them and train a segmenter, an FCN-8s that starts from ImageNet's weights, as always in this book: on painted scenes alone, and with painted ones as half of each batch beside 50, 200 or 1,000 real scenes. The same 200<!-- result segment_50-seed0 steps --> steps for all, three seeds each, measured on real test scenes.
 
 # %%
 numbers = (50, 200, 1000)
@@ -567,11 +567,11 @@ for name, plan in {"1,000 real": "segment_1000", "painted": "segment_painted"}.i
 # %% [markdown]
 # *Each dot is a training, the line their mean. Table: mean IoU on the real test scenes, and on painted ones of the same label maps.*
 #
-# **Beside 50 real scenes they help.** The mean goes from 0.000<!-- result segment_50 test.mean_iou.mean --> to 0.000<!-- result segment_50_painted test.mean_iou.mean -->. As in chapter *GAN*, a gain counts if it is larger than the two standard deviations together; this one is. Painted scenes alone, with no real one, bring the network to 0.000<!-- result segment_painted test.mean_iou.mean -->, nearly as far as the 50. **Beside 200 and 1,000 they do not**: 0.000<!-- result segment_200 test.mean_iou.mean --> without and 0.000<!-- result segment_200_painted test.mean_iou.mean --> with them, 0.000<!-- result segment_1000 test.mean_iou.mean --> and 0.000<!-- result segment_1000_painted test.mean_iou.mean -->. Both losses are smaller than that. If they are losses at all, a likely cause is that half of each batch goes to the worse pictures.
+# **Beside 50 real scenes they help.** The mean goes from 0.261<!-- result segment_50 test.mean_iou.mean --> to 0.291<!-- result segment_50_painted test.mean_iou.mean -->. As in chapter *GAN*, a gain counts if it is larger than the two standard deviations together; this one is. Painted scenes alone, with no real one, bring the network to 0.249<!-- result segment_painted test.mean_iou.mean -->, nearly as far as the 50. **Beside 200 and 1,000 they do not**: 0.314<!-- result segment_200 test.mean_iou.mean --> without and 0.281<!-- result segment_200_painted test.mean_iou.mean --> with them, 0.327<!-- result segment_1000 test.mean_iou.mean --> and 0.292<!-- result segment_1000_painted test.mean_iou.mean -->. Both losses are smaller than that. If they are losses at all, a likely cause is that half of each batch goes to the worse pictures.
 #
-# The table suggests why they teach no more. Its rows are what the network learned from, its columns what it is asked. The first row is low under *painted*: one who knows real scenes cannot read them well, while one who learned from them reads them nearly as well as the other reads real scenes. The second row is higher under *painted*, 0.000<!-- result segment_painted test.painted_mean_iou.mean -->, than under *real*: what painted pictures show, they show in a handwriting of their own. Why they help beside 50, we did not test. A likely reason is that 50 scenes hold some 200 garments, and 1,000 label maps have shapes and positions that those lack.
+# The table suggests why they teach no more. Its rows are what the network learned from, its columns what it is asked. The first row is low under *painted*: one who knows real scenes cannot read them well, while one who learned from them reads them nearly as well as the other reads real scenes. The second row is higher under *painted*, 0.317<!-- result segment_painted test.painted_mean_iou.mean -->, than under *real*: what painted pictures show, they show in a handwriting of their own. Why they help beside 50, we did not test. A likely reason is that 50 scenes hold some 200 garments, and 1,000 label maps have shapes and positions that those lack.
 #
-# **What painted pictures do cost.** The painter learned from real scenes *with their label maps*, as many as it wanted, 0,000<!-- result mask_to_image_wardrobe steps --> batches of 8. So the 50 of "50+" are not all the labels that went in: whoever has only 50 has no such painter, and could not have this gain. What it hands on is what it has seen, worse drawn. Pictures from a generator are worth the most where it knows something that your labelled pictures do not: because it was trained on unlabelled ones, or on somebody else's.
+# **What painted pictures do cost.** The painter learned from real scenes *with their label maps*, as many as it wanted, 6,000<!-- result mask_to_image_wardrobe steps --> batches of 8. So the 50 of "50+" are not all the labels that went in: whoever has only 50 has no such painter, and could not have this gain. What it hands on is what it has seen, worse drawn. Pictures from a generator are worth the most where it knows something that your labelled pictures do not: because it was trained on unlabelled ones, or on somebody else's.
 #
 # ## Completion, correction, creation
 #

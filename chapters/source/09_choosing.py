@@ -15,7 +15,7 @@
 #
 # **You need** the measures of chapters *The mathematics of pixels* and *Mask R-CNN* (mean IoU, average precision) and of *GAN* (FID, precision and recall). The networks are loaded; nothing is trained here.
 #
-# **Time and memory:** 0<!-- result chapters 09_choosing.quick.seconds --> seconds and 0<!-- result chapters 09_choosing.quick.peak_memory_mib --> MiB on two cores without a GPU.
+# **Time and memory:** 52<!-- result chapters 09_choosing.quick.seconds --> seconds and 1296<!-- result chapters 09_choosing.quick.peak_memory_mib --> MiB on two cores without a GPU.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the
@@ -70,7 +70,7 @@ def tidy(*axes):
 # %% [markdown]
 # ## The answer first
 #
-# Each point is a recorded network of this book, asked about the same 200<!-- result bench_choosing runs --> test scenes of 128 x 128 pixels, one at a time: what a picture costs in time, what the process holds in memory, and how good the answer is, by pixels and by objects. The line joins the *Pareto front*: the models to which no other is at least equal in both and better in one. A model that is not on the line is never the right choice, as far as these two figures say.
+# Each point is a recorded network of this book, asked about the same 100<!-- result bench_choosing runs --> test scenes of 128 x 128 pixels, one at a time: what a picture costs in time, what the process holds in memory, and how good the answer is, by pixels and by objects. The line joins the *Pareto front*: the models to which no other is at least equal in both and better in one. A model that is not on the line is never the right choice, as far as these two figures say.
 
 
 # %% tags=["shared"]
@@ -141,13 +141,13 @@ for name, row in rows.items():
 # %% [markdown]
 # *`pixelwise bench choosing`: each model in a process of its own. ms: for a class map and objects; that of the table of colours goes mostly into cutting its speckles into pieces. KiB: the file of weights, in half precision. Train s: seconds of the recorded training, on machines that were not always the same.*
 #
-# On the pixels, DeepLabV3+ reaches 0.000<!-- result bench_choosing test.segmentation.deeplabv3plus.mean_iou --> and FCN-8s 0.000<!-- result bench_choosing test.segmentation.fcn8s.mean_iou -->; Mask R-CNN, whose objects were pasted into a class map, 0.000<!-- result bench_choosing test.segmentation.mask_rcnn.mean_iou -->. On objects Mask R-CNN has a mask AP of 0.000<!-- result bench_choosing test.segmentation.mask_rcnn.mask_ap -->, and the pieces of DeepLabV3+ 0.000<!-- result bench_choosing test.segmentation.deeplabv3plus.mask_ap -->: one reason is that where two garments of a class touch, a class map has one piece and no second object. The floor is 0.000<!-- result bench_choosing test.segmentation.all_background.mean_iou --> for all background and 0.000<!-- result bench_choosing test.segmentation.colours.mean_iou --> for colours.
+# On the pixels, DeepLabV3+ reaches 0.783<!-- result bench_choosing test.segmentation.deeplabv3plus.mean_iou --> and FCN-8s 0.718<!-- result bench_choosing test.segmentation.fcn8s.mean_iou -->; Mask R-CNN, whose objects were pasted into a class map, 0.777<!-- result bench_choosing test.segmentation.mask_rcnn.mean_iou -->. On objects Mask R-CNN has a mask AP of 0.639<!-- result bench_choosing test.segmentation.mask_rcnn.mask_ap -->, and the pieces of DeepLabV3+ 0.431<!-- result bench_choosing test.segmentation.deeplabv3plus.mask_ap -->: one reason is that where two garments of a class touch, a class map has one piece and no second object. The floor is 0.124<!-- result bench_choosing test.segmentation.all_background.mean_iou --> for all background and 0.137<!-- result bench_choosing test.segmentation.colours.mean_iou --> for colours.
 #
 # What the table cannot say: the networks had different sizes of picture, different steps and one seed each. It compares *these files of weights*, not the ideas in them. For ideas, change one thing at a time, as the chapters' ablations do.
 #
 # ## Measured again, here
 #
-# A table is worth what its reader can check. We load every segmentation network, measure it on fewer of the same scenes, and stop the time. (Not the CRF: it takes 0,000<!-- result bench_choosing test.segmentation.deeplabv3plus_crf.median_ms --> ms a picture.)
+# A table is worth what its reader can check. We load every segmentation network, measure it on fewer of the same scenes, and stop the time. (Not the CRF: it takes 4,288<!-- result bench_choosing test.segmentation.deeplabv3plus_crf.median_ms --> ms a picture.)
 
 # %%
 count = pw.budget.get(CHAPTER, "scenes")
@@ -172,7 +172,7 @@ for name, r in results.items():
     old = rows[name]
     print(f"{SEGMENTERS[name].title:18s}{r['mean_iou']:6.3f} {old['mean_iou']:8.3f}", end="   ")
     print(f"{r['mask_ap']:8.3f} {old['mask_ap']:8.3f}")
-pw.budget.headline(CHAPTER, results["deeplabv3plus"]["mean_iou"], "test mIoU")
+pw.budget.headline("09_choosing", results["deeplabv3plus"]["mean_iou"], "test mIoU")
 
 # %%
 figure, axis = plt.subplots(figsize=(8, 2.6), layout="constrained")
@@ -285,7 +285,7 @@ tidy(axis)
 plt.show()
 
 # %% [markdown]
-# *Points: seeds. Line: their mean.* From 50 to 200 scenes the mean goes from 0.000<!-- result segment_50 test.mean_iou.mean --> to 0.000<!-- result segment_200 test.mean_iou.mean -->, and with 1,000 to 0.000<!-- result segment_1000 test.mean_iou.mean -->; the last step is smaller than the spread of the seeds. The scale of labels is logarithmic: each step to the right is four or five times the work. Weights that were trained on ImageNet are in all of these networks; without them the curve would be another.
+# *Points: seeds. Line: their mean.* From 50 to 200 scenes the mean goes from 0.261<!-- result segment_50 test.mean_iou.mean --> to 0.314<!-- result segment_200 test.mean_iou.mean -->, and with 1,000 to 0.327<!-- result segment_1000 test.mean_iou.mean -->; the last step is smaller than the spread of the seeds. The scale of labels is logarithmic: each step to the right is four or five times the work. Weights that were trained on ImageNet are in all of these networks; without them the curve would be another.
 #
 # ## Generative models
 #
@@ -318,7 +318,7 @@ plot.grid(lines, scale=0.95)
 plt.show()
 
 # %% [markdown]
-# *Ten draws of each, none chosen. FID, precision and recall are the recorded ones, in the features of the garment classifier. Bound: whether it bounds the likelihood of a given picture. Told: the class.* The GAN leads in all four figures. Part of that is the data: the others learned from black-and-white pictures and are held against grey ones. The VQ-VAE pays for its prior, which draws one code of the map after the other: a picture takes 0<!-- result bench_choosing test.generation.vqvae.median_ms --> ms, the VAE's 0<!-- result bench_choosing test.generation.vae.median_ms -->. Only the models with an encoder can encode *your* picture and bound its likelihood.
+# *Ten draws of each, none chosen. FID, precision and recall are the recorded ones, in the features of the garment classifier. Bound: whether it bounds the likelihood of a given picture. Told: the class.* The GAN leads in all four figures. Part of that is the data: the others learned from black-and-white pictures and are held against grey ones. The VQ-VAE pays for its prior, which draws one code of the map after the other: a picture takes 274<!-- result bench_choosing test.generation.vqvae.median_ms --> ms, the VAE's 4<!-- result bench_choosing test.generation.vae.median_ms -->. Only the models with an encoder can encode *your* picture and bound its likelihood.
 #
 # ## A guide in plain words
 #

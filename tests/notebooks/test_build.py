@@ -1,9 +1,15 @@
 """``pixelwise build`` on a small book: what it stores, and what it refuses to store."""
 
-import nbformat
-import pytest
+import base64
+import io
 
-from pixelwise.book import building, clean, sources
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
+
+from pixelwise.book import building, clean, pictures, sources
 
 
 def stored(book, name="00_one"):
@@ -130,3 +136,26 @@ def test_a_chapter_whose_set_up_cell_differs_is_refused(book):
     (book.sources / "_setup.py").write_text('# %% tags=["shared"]\nimport keras\n')
     with pytest.raises(sources.SourceError, match="the set-up cell differs"):
         building.build(book, "00_one", budget="smoke")
+
+
+def test_large_pictures_get_a_palette_and_small_ones_stay():
+    def encoded(array):
+        made = io.BytesIO()
+        Image.fromarray(array).save(made, "PNG")
+        return base64.b64encode(made.getvalue()).decode()
+
+    rng = np.random.default_rng(0)
+    smooth = np.add.outer(np.arange(300), np.arange(300))[..., None] // (3, 4, 5)
+    photograph = (smooth + rng.integers(0, 20, (300, 300, 3))).astype("uint8")
+    large, small = encoded(photograph), encoded(photograph[:20, :20])
+    outputs = [new_output("display_data", data={"image/png": text}) for text in (large, small)]
+    notebook = new_notebook(cells=[new_code_cell("", outputs=outputs)])
+    pictures.shrink(notebook)
+    made = outputs[0].data["image/png"]
+    assert len(made) < len(large) / 2 and outputs[1].data["image/png"] == small
+    shown = Image.open(io.BytesIO(base64.b64decode(made)))
+    assert shown.size == (300, 300)
+    error = np.abs(np.asarray(shown.convert("RGB"), float) - photograph)
+    assert error.mean() < 8
+    pictures.shrink(notebook)
+    assert outputs[0].data["image/png"] == made, "a second time it stays"

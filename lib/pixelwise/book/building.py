@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pixelwise.book import clean, kernels, sources
+from pixelwise.book import clean, kernels, pictures, sources
 from pixelwise.book.layout import read_notebook, write_text
 
 _CELL_SECONDS = 1800
@@ -39,6 +39,7 @@ def build(book, name, *, budget="quick", say=print):
             path.unlink(missing_ok=True)
             continue
         measured = _execute(book, notebook, path, budget)
+        pictures.shrink(notebook)
         _examine(book, notebook, path, expected)
         texts[path] = sources.to_text(notebook)
         say(
@@ -69,6 +70,7 @@ def rewrite_prose(book, name, *, say=print):
         if not path.exists():
             raise BuildFailed(f"{name} has no notebook yet: run 'pixelwise build {name}'.")
         take_outputs(notebook, read_notebook(path), name)
+        pictures.shrink(notebook)
         write_text(path, sources.to_text(notebook))
         say(f"{path.relative_to(book.root)}: text rewritten, outputs kept")
 
