@@ -817,7 +817,7 @@ plt.show()
 #
 # ## What the source article says, and what is true
 #
-# The book follows an article section by section; [the errata](../ERRATA.md) list all corrections. Its sections 2, 3.1.3 and 3.2.3 should hold the mathematics, but contain not one formula.
+# The book follows an article section by section; [the errata](https://github.com/pixelwise-book/pixelwise/blob/main/ERRATA.md) list all corrections. Its sections 2, 3.1.3 and 3.2.3 should hold the mathematics, but contain not one formula.
 #
 # | section | the article says | what is true | shown above |
 # |---|---|---|---|
@@ -1042,4 +1042,4 @@ pw.budget.headline("01_mathematics", digits, "digits agreed, worst equation")
 # - GANs: Goodfellow et al. 2014, arXiv [1406.2661](https://arxiv.org/abs/1406.2661); Arjovsky, Chintala and Bottou 2017, arXiv [1701.07875](https://arxiv.org/abs/1701.07875).
 # - VAEs: Kingma and Welling 2014, arXiv [1312.6114](https://arxiv.org/abs/1312.6114); Rezende, Mohamed and Wierstra 2014, arXiv [1401.4082](https://arxiv.org/abs/1401.4082). The score function: Williams 1992, [doi 10.1007/BF00992696](https://doi.org/10.1007/BF00992696).
 #
-# **How to cite.** *The mathematics of pixels*, in *Pixelwise: image segmentation and generation, from the mathematics to running code*; the entry to copy stands in [CITATION.cff](../CITATION.cff), those of the papers in the [bibliography](../BIBLIOGRAPHY.bib). Text and figures are CC BY 4.0, code is Apache-2.0.
+# **How to cite.** *The mathematics of pixels*, in *Pixelwise: image segmentation and generation, from the mathematics to running code*; the entry to copy stands in [CITATION.cff](https://github.com/pixelwise-book/pixelwise/blob/main/CITATION.cff), those of the papers in the [bibliography](../BIBLIOGRAPHY.bib). Text and figures are CC BY 4.0, code is Apache-2.0.

@@ -53,6 +53,7 @@ from pixelwise.metrics import segmentation as seg
 from pixelwise.models.backbones import mobilenet_v2
 from pixelwise.models.fcn import CropTo, fcn, upsample
 from pixelwise.nn.losses import SegmentationCrossEntropy
+from pixelwise.nn.optimizers import TwoRateAdamW
 from pixelwise.nn.upsampling import bilinear_kernel
 
 CHAPTER, SIZE = "02_fcn", 96
@@ -111,7 +112,7 @@ print(everywhere)
 #
 # ## A classifier becomes a heat map
 #
-# Now with a real network. MobileNetV2 (Sandler et al. 2018) was trained on ImageNet; its weights came with the book. It ends in a map of 1,280 features at 1/32 of the picture's size, averages them over all places, and has a dense layer name the picture. We keep the features and train a new dense layer for our six classes, on pictures that show one garment or none.
+# Now with a real network. MobileNetV2 (Sandler et al. 2018) was trained on ImageNet; its weights came with the book. It ends in a map of 1,280 features at 1/32 of the picture's size, averages them over all places, and has a dense layer name the picture. The part that makes the features is called the **backbone** of everything that is put on it; later chapters put other heads on the same one. We keep the features and train a new dense layer for our six classes, on pictures that show one garment or none.
 
 # %%
 backbone = mobilenet_v2()
@@ -275,15 +276,16 @@ print(f"{theirs.count_params():,} parameters; a picture of 75 x 110 gives {tuple
 #
 # ## Training
 #
-# The loss is the cross-entropy of every pixel, averaged over the labelled ones; the network gives logits, and the softmax is inside the loss. The statistics of batch normalisation stay as ImageNet left them, because sixteen scenes are too few to estimate better ones. The learning rate climbs for an eighth of the steps before it falls: the new score layers are random at first, and full steps along their gradients would spoil the pretrained features below them.
+# The loss is the cross-entropy of every pixel, averaged over the labelled ones; the network gives logits, and the softmax is inside the loss. The backbone is full of layers of *batch normalisation* (Ioffe and Szegedy 2015), which subtract a mean from every channel, divide by a standard deviation, and then scale and shift by learned numbers. These statistics stay as ImageNet left them, because sixteen scenes are too few to estimate better ones. The learning rate climbs for an eighth of the steps before it falls: the new score layers are random at first, and full steps along their gradients would spoil the pretrained features below them. And since the score layers have everything to learn and the backbone only to adjust, they get two learning rates: `TwoRateAdamW` takes the steps of AdamW, and a fifth of them for the layers of the backbone.
 
 # %%
 steps = pw.budget.get(CHAPTER, "steps")
 live = fcn(len(CLASSES), "8s")
 rate = keras.optimizers.schedules.CosineDecay(
-    0.0, steps - steps // 8, warmup_target=1e-3, warmup_steps=steps // 8
+    0.0, steps - steps // 8, warmup_target=4e-3, warmup_steps=steps // 8
 )
-live.compile(keras.optimizers.AdamW(rate, weight_decay=1e-4), SegmentationCrossEntropy())
+optimizer = TwoRateAdamW(slow="features-", factor=0.2, learning_rate=rate, weight_decay=1e-4)
+live.compile(optimizer, SegmentationCrossEntropy())
 history = pw.training.fit(live, train, steps, ema=0.99)
 
 # %%

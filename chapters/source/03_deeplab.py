@@ -9,7 +9,7 @@
 #
 # - say what a stride and a dilation do to resolution and to the field of view (the receptive field), and measure both;
 # - build ASPP and the decoder of DeepLabV3+ from parts, and choose rates that fit the picture;
-# - train one on a laptop, and tell from an ablation over seeds which part earns its place;
+# - train one on a laptop, and tell from an ablation (one part exchanged, everything else equal) over three seeds which part earns its place;
 # - run a fully connected CRF and say what it mends and what it breaks;
 # - load torchvision's COCO weights and segment a picture of any size.
 #
@@ -385,7 +385,7 @@ plt.show()
 # %% [markdown]
 # ## Training
 #
-# As in the last chapter, with two differences. The head has everything to learn and the backbone only to adjust, so they get two learning rates: `TwoRateAdamW` takes the steps of AdamW, and a fifth of them for the layers of the backbone (the papers give new layers ten times the rate of old ones). And the head's batch normalisation is *free*: it learns, and keeps running averages of what it saw; the backbone's stays frozen. At the end `training.fit` gives the network the average of its weights over the last steps, and then has to measure those statistics again. What happens otherwise is one of the mistakes below.
+# As in the last chapter, with the same two learning rates (the papers give new layers ten times the rate of old ones) and one difference: the head has batch normalisation of its own, and it is *free*. It learns, and keeps running averages of what it saw; the backbone's stays frozen. At the end `training.fit` gives the network the average of its weights over the last steps, and then has to measure those statistics again. What happens otherwise is one of the mistakes below.
 
 # %%
 steps = pw.budget.get(CHAPTER, "steps")
@@ -729,7 +729,9 @@ print(f"running averages:         mean IoU {seg.mean_iou(total):.3f}")
 
 # %%
 extra = pw.budget.get(CHAPTER, "average_steps")
-live.compile(keras.optimizers.AdamW(3e-3, weight_decay=1e-4), SegmentationCrossEntropy())
+live.compile(
+    keras.optimizers.AdamW(3e-3, weight_decay=1e-4), SegmentationCrossEntropy(), run_eagerly=True
+)  # eagerly, as compiling the step would take longer than the few steps
 learned = live.trainable_variables
 average = [ops.convert_to_numpy(v) * 0 for v in learned]
 for step in range(extra):

@@ -320,30 +320,30 @@ print("share in the sum:", {f"P{k}": f"{n / sum(norms):.0%}" for k, n in zip((2,
 #
 # Mask R-CNN asks the pixels of a region about one class only, yes or no: a *sigmoid*. The article ends in a *softmax*: classes and background compete for each pixel.
 #
-# $$\sigma(z_c)=\frac{1}{1+e^{-z_c}}\qquad p_c=\frac{e^{z_c}}{\sum_k e^{z_k}}$$
+# $$\sigma(a_c)=\frac{1}{1+e^{-a_c}}\qquad p_c=\frac{e^{a_c}}{\sum_k e^{a_k}}$$
 #
 # One pixel of a region that the box head has called a top. Its scores: background 1, top 3, dress 3.2. The network is sure that this is cloth and unsure which. The sigmoid of top is $1/(1+e^{-3})=0.953$: the pixel is in the mask. The softmax has $e^1=2.72$, $e^3=20.09$ and $e^{3.2}=24.53$, so $p=20.09/47.34=0.424$: below $\tfrac12$, a hole in the mask. The question *which class?* was answered by the box head already, from the whole region, and here each pixel is asked again.
 #
 # A softmax can also be asked as if the class were known: top, or background? Then the dress drops out:
 #
-# $$\frac{p_c}{p_c+p_0}=\frac{e^{z_c}}{e^{z_c}+e^{z_0}}=\sigma(z_c-z_0)$$
+# $$\frac{p_c}{p_c+p_0}=\frac{e^{a_c}}{e^{a_c}+e^{a_0}}=\sigma(a_c-a_0)$$
 #
 # here $\sigma(2)=0.881$.
 
 # %%
-z = np.float32([1, 3, 3.2])  # background, top, dress
-p = np.exp(z) / np.exp(z).sum()
+a = np.float32([1, 3, 3.2])  # background, top, dress
+p = np.exp(a) / np.exp(a).sum()
 assert np.allclose(
-    [1 / (1 + np.exp(-z[1])), p[1], p[1] / (p[1] + p[0])], [0.953, 0.424, 0.881], atol=1e-3
+    [1 / (1 + np.exp(-a[1])), p[1], p[1] / (p[1] + p[0])], [0.953, 0.424, 0.881], atol=1e-3
 )
 
-pixel, top, there = z.reshape(1, 1, 1, 1, 3), np.array([[1]]), np.array([[True]])
+pixel, top, there = a.reshape(1, 1, 1, 1, 3), np.array([[1]]), np.array([[True]])
 assert np.isclose(numpy(of_class(ops.softmax(pixel), top)).item(), p[1])
 covered = ops.ones((1, 1, 1, 1))
 losses = [
     numpy(loss(pixel, covered, top, there)) for loss in (softmax_mask_loss, sigmoid_mask_loss)
 ]
-assert np.allclose(losses, [-np.log(p[1]), np.log1p(np.exp(-z[1]))])
+assert np.allclose(losses, [-np.log(p[1]), np.log1p(np.exp(-a[1]))])
 
 rival = np.linspace(-2, 6, 50)
 share = np.exp(3) / (np.exp(1) + np.exp(3) + np.exp(rival))
@@ -532,30 +532,30 @@ plt.show()
 #
 # ### The training or the question?
 #
-# The softmax can be asked as if the class were known, $\sigma(z_c-z_0)$, with the weights as they are. (In the library: `small_instance_segnet(6, masks="conditional")`, into which the weights of any trained Instance SegNet load.) For 250 steps the recipe `instance_short_conditional` did it on all test scenes: the mask AP is 0.279<!-- result instance_short_conditional test.mask_ap.mean -->, with the softmax 0.150<!-- result instance_short test.mask_ap.mean -->. Here are the two networks of this chapter on some scenes. The third line anticipates a mistake from below, a softmax taken twice.
+# The softmax can be asked as if the class were known, $\sigma(a_c-a_0)$, with the weights as they are. (In the library: `small_instance_segnet(6, masks="conditional")`, into which the weights of any trained Instance SegNet load.) For 250 steps the recipe `instance_short_conditional` did it on all test scenes: the mask AP is 0.279<!-- result instance_short_conditional test.mask_ap.mean -->, with the softmax 0.150<!-- result instance_short test.mask_ap.mean -->. Here are the two networks of this chapter on some scenes. The third line anticipates a mistake from below, a softmax taken twice.
 
 # %%
 few = pw.budget.get(CHAPTER, "mistake_batches")
 
 
-def softmax(z):
-    z = np.exp(z - z.max(axis=-1, keepdims=True))
-    return z / z.sum(axis=-1, keepdims=True)
+def softmax(a):
+    a = np.exp(a - a.max(axis=-1, keepdims=True))
+    return a / a.sum(axis=-1, keepdims=True)
 
 
 QUESTIONS = {
     "softmax": softmax,
-    "class known": lambda z: 1 / (1 + np.exp(z[..., :1] - z)),
-    "softmax twice": lambda z: softmax(softmax(z)),
+    "class known": lambda a: 1 / (1 + np.exp(a[..., :1] - a)),
+    "softmax twice": lambda a: softmax(softmax(a)),
 }
 
 
 def with_masks(scores, detections, probability):
     """The detections, their masks made in another way from the scores of the mask head."""
     changed = []
-    for z, one in zip(scores, detections):
+    for a, one in zip(scores, detections):
         classes = one["classes"][..., None, None, None]
-        grids = np.take_along_axis(probability(z), classes, axis=-1)[..., 0]
+        grids = np.take_along_axis(probability(a), classes, axis=-1)[..., 0]
         masks = np.stack([paste(m, b, SIZE, SIZE) for m, b in zip(grids, one["boxes"])])
         changed.append(one | {"masks": masks & (classes[..., 0] > 0)})
     return changed
@@ -708,13 +708,13 @@ with pw.exercises.check("2"):
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3: the class is known
 #
-# `z` are the scores of pixels, `(..., classes)`, class 0 the background, and `label` is the class of the object. Write the probability that a pixel belongs to the object, if it can only belong to the object or to the background: from the softmax of *all* classes.
+# `a` are the scores of pixels, `(..., classes)`, class 0 the background, and `label` is the class of the object. Write the probability that a pixel belongs to the object, if it can only belong to the object or to the background: from the softmax of *all* classes.
 
 
 # %% tags=["exercise"]
-def if_known(z, label):
+def if_known(a, label):
     # BEGIN SOLUTION
-    p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
+    p = np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True)
     return p[..., label] / (p[..., label] + p[..., 0])
     # END SOLUTION
 

@@ -515,7 +515,7 @@ points_real = np.array([[0, 0], [1, 0], [0, 1], [6, 0], [7, 0], [6, 1.0]])
 points_made = np.array([[0.3, 0.5], [0.95, 0.55], [2.6, 2.0], [3.2, 2.6]])
 result = generation.precision_recall(points_real, points_made, k=1)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), layout="constrained")
-both = (points_real, plot.BLUE, "real"), (points_made, plot.ORANGE, "made")
+both = (points_real, plot.SKY, "real"), (points_made, plot.ORANGE, "made")
 for axis, ((owners, colour, name), (others, other, _)) in zip(axes, (both, both[::-1])):
     gaps = np.linalg.norm(owners[:, None] - owners, axis=-1)
     radii = np.where(np.eye(len(owners)), np.inf, gaps).min(1)

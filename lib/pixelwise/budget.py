@@ -28,8 +28,8 @@ TABLE = {
         "samples": {"smoke": 20_000, "quick": 200_000, "full": 1_000_000},
     },
     "02_fcn": {
-        "batch_size": {"smoke": 4, "quick": 16, "full": 16},
-        "steps": {"smoke": 4, "quick": 400, "full": 6000},
+        "batch_size": {"smoke": 4, "quick": 8, "full": 16},
+        "steps": {"smoke": 4, "quick": 320, "full": 6000},
         "classifier_pictures": {"smoke": 32, "quick": 400, "full": 400},
         "test_batches": {"smoke": 2, "quick": 25, "full": 25},  # of 16 test scenes
         "probe_steps": {"smoke": 1, "quick": 25, "full": 25},  # epochs over 64 scenes
@@ -45,13 +45,13 @@ TABLE = {
     },
     "04_mask_rcnn": {
         "batch_size": {"smoke": 2, "quick": 8, "full": 8},
-        "steps": {"smoke": 3, "quick": 250, "full": 6000},
+        "steps": {"smoke": 3, "quick": 160, "full": 6000},
         "test_batches": {"smoke": 1, "quick": 13, "full": 50},  # of 8 test scenes
         "broken_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },
     "05_instance_segnet": {
         "batch_size": {"smoke": 2, "quick": 8, "full": 8},
-        "steps": {"smoke": 3, "quick": 200, "full": 3000},
+        "steps": {"smoke": 3, "quick": 150, "full": 3000},
         "test_batches": {"smoke": 1, "quick": 10, "full": 50},  # of 8 test scenes
         "mistake_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },
@@ -279,7 +279,9 @@ def describe(figure):
 
 
 def number(value):
-    """Returns a figure as text: three decimals below 100, one above."""
+    """Returns a figure as text: three decimals below 100, one above, none for a count."""
+    if float(value).is_integer():
+        return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
 
 

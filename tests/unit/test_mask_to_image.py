@@ -222,6 +222,16 @@ def test_nan_never_enters_the_networks(survives):
     survives(model, pictures, masks)
 
 
+@pytest.mark.parametrize("style", [True, False])
+def test_fit_says_in_one_sentence_that_the_pictures_have_another_size(style, sentence):
+    model = small(style=style)
+    model.compile(TwoPlayerAdam(1e-3))
+    pictures, masks = scenes()
+    with pytest.raises(ValueError) as caught:
+        model.fit(pictures[:, :8], masks, verbose=0)
+    assert "shape (8, 16, 3) and the networks were built for (16, 16, 3)" in sentence(caught)
+
+
 def test_batches_that_do_not_fit(sentence):
     pictures, masks = scenes()
     for x, y, said in (

@@ -284,12 +284,15 @@ def test_the_readme_table_stands_between_its_marks(tmp_path):
     headline = {"name": "test mIoU", "value": 0.51234, "floor": 0.45}
     record = {"seconds": 71.26, "peak_memory_mib": 1894, "headline": headline}
     records = {"02_fcn": {"quick": record}}
+    counted = record | {"headline": {"name": "classes covered", "value": 10.0, "floor": 8}}
+    records["06_gan"] = {"quick": counted}
     layout.write_text(book.results / "chapters.json", json.dumps(records))
-    titles, recorded = {"02_fcn": "FCN"}, {"02_fcn": 0.73149}
+    titles, recorded = {"02_fcn": "FCN", "06_gan": "GAN"}, {"02_fcn": 0.73149, "06_gan": 10.0}
     table = markers.chapter_table(book, titles, recorded, "https://github.com/o/n")
     row = table.splitlines()[2]
     assert row.startswith("| [02. FCN](chapters/02_fcn.ipynb) | 71 s, 1.8 GiB | \u2013 |")
     assert "| test mIoU 0.512 | 0.731 |" in row
+    assert "| classes covered 10 | 10 |" in table.splitlines()[3]
     assert "github/o/n/blob/main/chapters/02_fcn.ipynb" in row
     text = "before\n<!-- chapters -->\nold\n<!-- /chapters -->\nafter\n"
     new = markers.rewrite_table(text, table)

@@ -165,6 +165,13 @@ def test_values_that_are_none_stop_the_training(compiled, sentence, spoil):
     assert "step 1" in sentence(caught)
 
 
+def test_fit_says_in_one_sentence_that_the_pictures_have_another_size(compiled, sentence):
+    x, labels = garments()[0]
+    with pytest.raises(ValueError) as caught:
+        compiled[0].fit(x[:, :20], labels, verbose=0)
+    assert "shape (20, 28, 1) and the networks were built for (28, 28, 1)" in sentence(caught)
+
+
 def test_nan_never_enters_the_networks(compiled, survives):
     model, weights = compiled
     model.set_weights(weights)

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from pixelwise import budget as budgets
 from pixelwise.book.layout import write_text
 
 _ANY = re.compile(r"<!--\s*result\b[^>]*-->")
@@ -121,7 +122,7 @@ def chapter_table(book, titles, recorded, address):
         )
         cells = [f"[{name.split('_')[0]}. {title}](chapters/{name}.ipynb)"]
         cells += [_cost(laptop), _cost(gpu), _figure(laptop)]
-        cells += ["\u2013" if whole is None else f"{whole:.3f}", badge]
+        cells += ["\u2013" if whole is None else budgets.number(whole), badge]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -152,4 +153,4 @@ def _cost(record):
 def _figure(record):
     """Returns the headline figure of a recorded run, or a dash."""
     figure = record.get("headline") if record else None
-    return f"{figure['name']} {figure['value']:.3f}" if figure else "\u2013"
+    return f"{figure['name']} {budgets.number(figure['value'])}" if figure else "\u2013"

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from PIL import Image
 
-from pixelwise.data import manifest
+from pixelwise.data import manifest, splits
 
 SPLITS = {
     "train": {
@@ -76,8 +76,7 @@ def load(split):
     Raises:
         ValueError: if the split is unknown.
     """
-    if not isinstance(split, str) or split not in SPLITS:
-        raise ValueError(f"There are no backgrounds {split!r}: choose one of {', '.join(SPLITS)}.")
+    splits.check(split, "The set of backgrounds", SPLITS)
     rng = np.random.default_rng(7)
     pictures = []
     for name in SPLITS[split]["panorama"]:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pixelwise import paths
 from pixelwise.data import archives as official
-from pixelwise.data import listing, pictures
+from pixelwise.data import listing, pictures, splits
 from pixelwise.data.camvid_layouts import FASTAI, SEGNET, files_of, locate
 from pixelwise.data.colours import Legend, as_greys
 from pixelwise.data.paired import PairedFiles
@@ -145,10 +145,7 @@ class CamVid(PairedFiles):
     """
 
     def __init__(self, split="train", size=(360, 480), root=None, protocol="segnet", **options):
-        if not isinstance(split, str) or split not in SPLITS:
-            raise ValueError(
-                f"CamVid has no split {split!r}: choose 'train', 'val', 'test' or 'trainval'."
-            )
+        splits.check(split, "CamVid", SPLITS)
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
         self.split = "val" if split == "validation" else split

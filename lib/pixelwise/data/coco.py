@@ -206,11 +206,7 @@ def _year(split):
             "COCO has no split 'test' with masks, since they were never published: measure on "
             "'val', as papers do; a recipe says test = { split = \"val\" }."
         )
-    if not isinstance(split, str) or split not in YEARS:
-        raise ValueError(
-            f"COCO has no split {split!r}: choose 'train' or 'val', or name a file of your own as "
-            "annotations=."
-        )
+    splits.check(split, "COCO", YEARS)
     return YEARS[split]
 
 

@@ -3,7 +3,7 @@
 ``fashion`` gives the same pictures as arrays.
 """
 
-from pixelwise.data import fashion, generation, idx
+from pixelwise.data import fashion, generation, idx, splits
 
 HELD_OUT = {False: 1000, True: 10_000}  # training pictures for validation: of the embedded, of all
 
@@ -29,7 +29,7 @@ def load(split="train", *, full=False, root=None, held_out=None, **options):
         pixelwise.data.manifest.DamagedFile: if the embedded file is not what it was.
         pixelwise.data.download.NoNetwork: if the full set cannot be downloaded.
     """
-    generation.check_split(split, "The set of garments")
+    splits.check(split, "The set of garments", generation.SPLITS)
     part = "test" if split == "test" else "train"
     if root is not None:
         images, labels = idx.load(root, part)

@@ -192,12 +192,6 @@ def split_off(images, labels, split, held_out):
     return images[part], labels[part]
 
 
-def check_split(split, what):
-    """Refuses a split that there is not; ``what`` is the data set, for the sentence."""
-    if not isinstance(split, str) or split not in SPLITS:
-        raise ValueError(f"{what} has no split {split!r}: choose one of {', '.join(SPLITS)}.")
-
-
 def bernoulli(images, rng):
     """Draws black-and-white pictures, each pixel 1 with its grey value as probability.
 

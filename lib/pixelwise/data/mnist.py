@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelwise.data import generation, idx
+from pixelwise.data import generation, idx, splits
 
 CLASSES = tuple("0123456789")
 HELD_OUT = 10_000  # training pictures for validation
@@ -41,7 +41,7 @@ def load(split="train", *, root=None, held_out=HELD_OUT, **options):
         ValueError: if the split or an option is wrong, or a file is missing or damaged.
         pixelwise.data.download.NoNetwork: if the set cannot be downloaded.
     """
-    generation.check_split(split, "MNIST")
+    splits.check(split, "MNIST", generation.SPLITS)
     if root is not None and options.get("binarise") == "static":
         file = Path(root) / f"binarized_mnist_{STATIC[split]}.amat"
         if file.is_file():

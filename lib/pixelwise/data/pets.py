@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelwise import paths
-from pixelwise.data import listing, pictures
+from pixelwise.data import listing, pictures, splits
 from pixelwise.data.archives import Archive
 from pixelwise.data.archives import fetch as fetch_archives
 from pixelwise.data.paired import Paired
@@ -99,8 +99,7 @@ class Pets(Paired):
         cache=1024,
         **kwargs,
     ):
-        if not isinstance(split, str) or split not in SPLITS:
-            raise ValueError(f"The pets have no split {split!r}: choose 'trainval' or 'test'.")
+        splits.check(split, "Oxford-IIIT Pet", SPLITS)
         self.split = SPLITS[split]
         self.root = _default_root() if root is None else Path(root)
         names = _select(_read_list(self.root, self.split), breeds, self.split)

@@ -21,19 +21,20 @@ LISTS = {
 }
 
 
-def check(split, what):
+def check(split, what, known=SPLITS):
     """Refuses a split that there is not.
 
     Args:
         split: the name that was given.
         what: what has no such split, for the sentence, as ``"A folder"``.
+        known: the names that there are.
 
     Raises:
-        ValueError: if it is none of ``SPLITS``.
+        ValueError: if it is none of them.
     """
-    if not isinstance(split, str) or split not in SPLITS:
+    if not isinstance(split, str) or split not in known:
         raise ValueError(
-            f"{what} has no split {split!r}: choose one of {', '.join(map(repr, SPLITS))}."
+            f"{what} has no split {split!r}: choose one of {', '.join(map(repr, known))}."
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixelwise import paths
 from pixelwise.data import archives as official
-from pixelwise.data import listing, pictures
+from pixelwise.data import listing, pictures, splits
 from pixelwise.data.colours import Legend, voc_colours
 from pixelwise.data.paired import PairedFiles
 
@@ -101,10 +101,7 @@ class VOC2012(PairedFiles):
                 "Pascal VOC 2012 has no split 'test' with masks, since they were never published: "
                 "measure on 'val', as papers do; a recipe says test = { split = \"val\" }."
             )
-        if not isinstance(split, str) or split not in SPLITS:
-            raise ValueError(
-                f"Pascal VOC 2012 has no split {split!r}: choose 'train', 'val' or 'trainval'."
-            )
+        splits.check(split, "Pascal VOC 2012", SPLITS)
         self.split = SPLITS[split]
         root = _default_root() if root is None else Path(root)
         self.root = _locate(root)

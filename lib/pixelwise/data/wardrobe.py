@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from pixelwise import checks
-from pixelwise.data import backgrounds, fashion, objects, options, order, pictures, scenes
+from pixelwise.data import backgrounds, fashion, objects, options, order, pictures, scenes, splits
 
 CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
 # Fashion-MNIST's ten classes in our five: T-shirt, trouser, pullover, dress, coat, sandal, shirt,
@@ -30,7 +30,7 @@ def garments(split):
     Raises:
         ValueError: if the split is unknown.
     """
-    _check_split(split)
+    splits.check(split, "The wardrobe", SPLITS)
     images, labels = fashion.load("test" if split == "test" else "train")
     if split == "train":
         images, labels = images[:-VALIDATION_GARMENTS], labels[:-VALIDATION_GARMENTS]
@@ -76,7 +76,7 @@ class Wardrobe(keras.utils.PyDataset):
         scenes=None,
         **kwargs,
     ):
-        _check_split(split)
+        splits.check(split, "The wardrobe", SPLITS)
         options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
         checks.whole("max_objects", max_objects, 1)
         if scenes is not None:
@@ -150,11 +150,6 @@ def _images(batch):
 
 def _objects(batch):
     return [objects.of_labels(scene.instances, scene.classes) for scene in batch]
-
-
-def _check_split(split):
-    if not isinstance(split, str) or split not in SPLITS:
-        raise ValueError(f"The wardrobe has no split {split!r}: choose one of {', '.join(SPLITS)}.")
 
 
 def load(split="train", **options):

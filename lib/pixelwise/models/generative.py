@@ -114,11 +114,7 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
     Raises:
         ValueError: naming what does not fit.
     """
-    if tuple(pictures.shape[1:]) != tuple(shape[1:]):
-        raise ValueError(
-            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
-            f"for {tuple(shape[1:])}: load the data set with their size and channels."
-        )
+    as_built(pictures, shape)
     if num_classes and (classes is None or len(classes.shape) != 1):
         raise ValueError(
             "This model learns classes, so each picture needs one: give batches of (pictures, "
@@ -132,6 +128,26 @@ def batch(pictures, classes, shape, num_classes, bounds=(0, 1)):
         valid = ops.logical_and(valid, within(classes, 0, num_classes - 1))
         classes = ops.clip(classes, 0, num_classes - 1)
     return finite(pictures), classes, valid
+
+
+def as_built(pictures, shape):
+    """Refuses pictures of another shape than the networks were built for.
+
+    Models ask this before Keras does, whose sentence has several lines: in ``__call__``, and in
+    ``call`` by which JAX trains.
+
+    Args:
+        pictures: array or tensor ``(batch, height, width, channels)``.
+        shape: of what the model takes, ``(None, height, width, channels)``.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if tuple(pictures.shape[1:]) != tuple(shape[1:]):
+        raise ValueError(
+            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
+            f"for {tuple(shape[1:])}: load the data set with their size and channels."
+        )
 
 
 def whole_labels(what, values):

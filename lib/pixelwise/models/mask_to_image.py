@@ -226,9 +226,15 @@ class MaskToImage(keras.Model):
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
+    def __call__(self, pictures, *args, **options):
+        """Looks at the shape before Keras does."""
+        generative.as_built(pictures, self.generator.outputs[0].shape)
+        return super().__call__(pictures, *args, **options)
+
     def call(self, pictures, training=False):
         """Returns noise for as many pictures, in a dict of ``latents`` float ``(batch, latent)``,
         and of ``mean`` and ``log_variance`` of the same shape, if there is an encoder."""
+        generative.as_built(pictures, self.generator.outputs[0].shape)
         noise = keras.random.normal((ops.shape(pictures)[0], self.latent), seed=self.seed_generator)
         if self.encoder is None:
             return {"latents": noise}

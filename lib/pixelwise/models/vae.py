@@ -104,8 +104,14 @@ class VAE(keras.Model):
         self._importance = Untracked(None)
         self.built = True
 
+    def __call__(self, pictures, *args, **options):
+        """Looks at the shape before Keras does."""
+        generative.as_built(pictures, self.encoder.input.shape)
+        return super().__call__(pictures, *args, **options)
+
     def call(self, pictures, training=False):
         """Returns mean and log-variance of q(z | x), each float ``(batch, latents)``."""
+        generative.as_built(pictures, self.encoder.input.shape)
         mean, log_variance = self.encoder(generative.finite(pictures), training=training)
         return {
             "mean": ops.cast(mean, "float32"),

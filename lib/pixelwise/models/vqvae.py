@@ -82,8 +82,14 @@ class VQVAE(keras.Model):
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
+    def __call__(self, pictures, *args, **options):
+        """Looks at the shape before Keras does."""
+        generative.as_built(pictures, self.encoder.input.shape)
+        return super().__call__(pictures, *args, **options)
+
     def call(self, pictures, training=False):
         """Returns the encoder's vectors, float ``(batch, h, w, width)``."""
+        generative.as_built(pictures, self.encoder.input.shape)
         pictures = generative.finite(pictures)
         return ops.cast(self.encoder(pictures, training=training), "float32")
 
