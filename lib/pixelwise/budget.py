@@ -51,7 +51,7 @@ TABLE = {
     },
     "05_instance_segnet": {
         "batch_size": {"smoke": 2, "quick": 8, "full": 8},
-        "steps": {"smoke": 3, "quick": 150, "full": 3000},
+        "steps": {"smoke": 3, "quick": 200, "full": 3000},
         "test_batches": {"smoke": 1, "quick": 10, "full": 50},  # of 8 test scenes
         "mistake_batches": {"smoke": 1, "quick": 4, "full": 50},  # of 8 test scenes
     },

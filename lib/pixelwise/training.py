@@ -4,6 +4,7 @@
 adds are a display, a guard against NaN, an average of the weights, and a state on disk.
 """
 
+import contextlib
 import dataclasses
 import numbers
 from pathlib import Path
@@ -329,11 +330,33 @@ def _build(model, data):
 
 def _run(model, view, watch):
     try:
-        model.fit(view, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
+        with _weights_kept(model):
+            model.fit(view, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
     except Exception as error:
         if view.error is None or view.error is error:
             raise
         raise view.error from None
+
+
+@contextlib.contextmanager
+def _weights_kept(model):
+    """Leaves a model with its last weights if the body, a fit, raises an error.
+
+    On JAX ``Model.fit`` takes the values out of the variables and puts them back at its end only.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    values = [variable.value for variable in variables]
+    try:
+        yield
+    except BaseException:
+        model.jax_state_sync()  # what the last whole step made
+        for variable, value in zip(variables, values, strict=True):
+            if variable._value is None:  # there was none; ``value`` would draw a new one
+                variable.assign(value)
+        raise
 
 
 def _state_path(name, directory):

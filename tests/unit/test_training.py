@@ -456,6 +456,23 @@ history = training.fit(model, (x, x), 6, validate=lambda m: {"metric": 1.0}, val
 """
 
 
+@pytest.mark.parametrize("steps_done", [0, 2])
+def test_a_training_that_fails_leaves_the_weights_of_the_last_step(steps_done):
+    """Whatever the backend does with them while it trains."""
+
+    class Failing(Numbered):
+        def __getitem__(self, index):
+            if index >= steps_done and self.asked:  # asked for a shape before the first step
+                raise ValueError(f"Picture {index} cannot be read.")
+            return super().__getitem__(index)
+
+    model = model_of_targets(0.25)
+    model.set_weights([np.full((1, 1), 7.0)])
+    with pytest.raises(ValueError, match="cannot be read"):
+        run(model, Failing(), 4)
+    assert weight(model) == 7 - 0.25 * steps_done
+
+
 def test_a_notebook_keeps_one_final_figure_and_nothing_else():
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
