@@ -11,7 +11,7 @@
 # - segment a picture with a trained network, and paint a garment that never existed;
 # - find the code behind a chapter, make a recorded number again, and cite it.
 #
-# **Time and memory:** 10<!-- result chapters 00_start_here.quick.seconds --> seconds and 877<!-- result chapters 00_start_here.quick.peak_memory_mib --> MiB on two cores without a GPU. A GPU is not needed.
+# **Time and memory:** 24<!-- result chapters 00_start_here.quick.seconds --> seconds and 879<!-- result chapters 00_start_here.quick.peak_memory_mib --> MiB on two cores without a GPU. A GPU is not needed.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

@@ -14,7 +14,7 @@
 #
 # **You need** Python, matrices, partial derivatives, mean and variance, but no neural network yet. Segmentation uses the first half, up to *Boxes*; the rest can wait for the GAN.
 #
-# **Time and memory:** 10<!-- result chapters 01_mathematics.quick.seconds --> seconds and 810<!-- result chapters 01_mathematics.quick.peak_memory_mib --> MiB on two cores without a GPU. A GPU is not needed; the *full* budget only draws more samples.
+# **Time and memory:** 23<!-- result chapters 01_mathematics.quick.seconds --> seconds and 810<!-- result chapters 01_mathematics.quick.peak_memory_mib --> MiB on two cores without a GPU. A GPU is not needed; the *full* budget only draws more samples.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

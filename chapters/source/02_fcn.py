@@ -14,7 +14,7 @@
 #
 # **You need** the chapter *The mathematics of pixels*: convolution and its transpose, cross-entropy, IoU.
 #
-# **Time and memory:** 88<!-- result chapters 02_fcn.quick.seconds --> seconds and 3023<!-- result chapters 02_fcn.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
+# **Time and memory:** 163<!-- result chapters 02_fcn.quick.seconds --> seconds and 3065<!-- result chapters 02_fcn.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

@@ -15,7 +15,7 @@
 #
 # **You need** the chapters *The mathematics of pixels* and *Fully convolutional networks*.
 #
-# **Time and memory:** 118<!-- result chapters 03_deeplab.quick.seconds --> seconds and 3024<!-- result chapters 03_deeplab.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
+# **Time and memory:** 259<!-- result chapters 03_deeplab.quick.seconds --> seconds and 2371<!-- result chapters 03_deeplab.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

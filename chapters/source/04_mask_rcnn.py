@@ -15,7 +15,7 @@
 #
 # **You need** the chapters *The mathematics of pixels* (IoU, cross-entropy) and *Fully convolutional networks*.
 #
-# **Time and memory:** 99<!-- result chapters 04_mask_rcnn.quick.seconds --> seconds and 1834<!-- result chapters 04_mask_rcnn.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
+# **Time and memory:** 199<!-- result chapters 04_mask_rcnn.quick.seconds --> seconds and 1752<!-- result chapters 04_mask_rcnn.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 6,000 steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

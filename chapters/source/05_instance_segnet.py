@@ -15,7 +15,7 @@
 #
 # **You need** the last chapter, *Mask R-CNN*: proposals, RoIAlign, the two heads and average precision are explained there.
 #
-# **Time and memory:** 96<!-- result chapters 05_instance_segnet.quick.seconds --> seconds and 2012<!-- result chapters 05_instance_segnet.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 3,000<!-- result instance_segnet_wardrobe steps --> steps.
+# **Time and memory:** 220<!-- result chapters 05_instance_segnet.quick.seconds --> seconds and 1925<!-- result chapters 05_instance_segnet.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 3,000<!-- result instance_segnet_wardrobe steps --> steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

@@ -15,7 +15,7 @@
 #
 # **You need** the part *Generation* of *The mathematics of pixels*: the best discriminator $D^*=p/(p+q)$, for the densities $p$ of real and $q$ of made pictures, is derived there. Transposed convolutions are explained in *The mathematics of pixels*.
 #
-# **Time and memory:** 119<!-- result chapters 06_gan.quick.seconds --> seconds and 1102<!-- result chapters 06_gan.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 5,000<!-- result dcgan_garments steps --> steps.
+# **Time and memory:** 88<!-- result chapters 06_gan.quick.seconds --> seconds and 981<!-- result chapters 06_gan.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, the whole recipe of 5,000<!-- result dcgan_garments steps --> steps.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

@@ -15,7 +15,7 @@
 #
 # **You need** chapter *The mathematics of pixels* (KL, the ELBO derived twice, reparameterisation) and, for the comparison at the end, *GAN* (FID, precision and recall).
 #
-# **Time and memory:** 139<!-- result chapters 07_vae.quick.seconds --> seconds and 1271<!-- result chapters 07_vae.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded network had, 4,000<!-- result vae_garments steps -->.
+# **Time and memory:** 107<!-- result chapters 07_vae.quick.seconds --> seconds and 1073<!-- result chapters 07_vae.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded network had, 4,000<!-- result vae_garments steps -->.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

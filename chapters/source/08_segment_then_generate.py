@@ -15,7 +15,7 @@
 #
 # **You need** the chapters *DeepLab* or *Mask R-CNN* (a mask), *GAN* (two players, KID) and *VAE*.
 #
-# **Time and memory:** 62<!-- result chapters 08_segment_then_generate.quick.seconds --> seconds and 1216<!-- result chapters 08_segment_then_generate.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded inpainter, 1,500<!-- result inpaint_wardrobe-seed0 steps -->.
+# **Time and memory:** 74<!-- result chapters 08_segment_then_generate.quick.seconds --> seconds and 1141<!-- result chapters 08_segment_then_generate.quick.peak_memory_mib --> MiB on two cores without a GPU, training included. On a GPU the notebook takes the *full* budget, with as many steps as the recorded inpainter, 1,500<!-- result inpaint_wardrobe-seed0 steps -->.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the

@@ -15,7 +15,7 @@
 #
 # **You need** the measures of chapters *The mathematics of pixels* and *Mask R-CNN* (mean IoU, average precision) and of *GAN* (FID, precision and recall). The networks are loaded; nothing is trained here.
 #
-# **Time and memory:** 52<!-- result chapters 09_choosing.quick.seconds --> seconds and 1296<!-- result chapters 09_choosing.quick.peak_memory_mib --> MiB on two cores without a GPU.
+# **Time and memory:** 59<!-- result chapters 09_choosing.quick.seconds --> seconds and 1254<!-- result chapters 09_choosing.quick.peak_memory_mib --> MiB on two cores without a GPU.
 
 # %% tags=["shared"]
 # The same cell opens every chapter. In a clone it only imports; on Colab and Kaggle it fetches the
