@@ -447,7 +447,7 @@ plt.show()
 #
 # ## IoU and Dice: measuring an answer
 #
-# If 2 % of a picture is a shoe, the answer "no shoe anywhere" is right for 98 % of the pixels. So one counts only pixels that somebody called shoe. For the predicted set $A$ and the true set $B$:
+# If 2% of a picture is a shoe, the answer "no shoe anywhere" is right for 98% of the pixels. So one counts only pixels that somebody called shoe. For the predicted set $A$ and the true set $B$:
 #
 # $$\text{IoU} = \frac{|A \cap B|}{|A \cup B|}, \qquad \text{Dice} = \frac{2\,|A \cap B|}{|A| + |B|} = \frac{2\,\text{IoU}}{1 + \text{IoU}} .$$
 #

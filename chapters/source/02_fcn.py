@@ -351,7 +351,7 @@ print(f"{near:.0%} of all mistakes lie at most 3 pixels from a border,")
 print(f"where {seen[:4].sum() / seen.sum():.0%} of all pixels are.")
 
 # %% [markdown]
-# *Boundary IoU* (Cheng et al. 2021) makes a measure of this: the IoU of two bands, the pixels of each mask that lie within 2 % of the picture's diagonal from its own rim. A large object that is right inside and ragged at the rim scores high in IoU and low in boundary IoU.
+# *Boundary IoU* (Cheng et al. 2021) makes a measure of this: the IoU of two bands, the pixels of each mask that lie within 2% of the picture's diagonal from its own rim. A large object that is right inside and ragged at the rim scores high in IoU and low in boundary IoU.
 #
 # ## Is the resolution worth it? 32s, 16s, 8s
 #
@@ -397,7 +397,7 @@ plt.show()
 #
 # FCN-32s does *better* than its red line. A trained network need not put shares into its cells: it is free to choose scores whose tents, added up, draw a better outline. The line says how hard the grid makes it, not what is possible. With stride 8 the grid is no longer what holds the network back.
 #
-# The paper's figures, on a part of the Pascal VOC 2011 validation set, are 63.6, 65.0 and 65.5 % mean IoU (Long et al. 2017, VGG16). The order is the same and the steps are far smaller, because VOC pictures are about 500 pixels wide and their objects large: resolution matters as much as objects are small.
+# The paper's figures, on a part of the Pascal VOC 2011 validation set, are 63.6, 65.0 and 65.5% mean IoU (Long et al. 2017, VGG16). The order is the same and the steps are far smaller, because VOC pictures are about 500 pixels wide and their objects large: resolution matters as much as objects are small.
 #
 # ## Break it on purpose
 #
@@ -512,7 +512,7 @@ print(f"measured on {record['test']['pictures']} photographs: {record['command']
 # |---|---|
 # | Fully connected layers replace pooling and classification. | Convolutions replace the fully connected layers: fc6 of VGG16 becomes a 7 x 7, fc7 a 1 x 1, and a 1 x 1 with one channel per class gives the scores. |
 # | The 1 x 1 convolution gives a segmentation as large as its input feature map. | That map has 1/32 of the picture's side. FCN-32s upsamples it at once; FCN-16s and FCN-8s add skips from pool4 and pool3. |
-# | The network gives output maps of any size. | It *takes* pictures of any size. The article's `nn.Linear(1024 * 16 * 16, 512)` takes 512 x 512 only, and holds 93 % of all its parameters. |
+# | The network gives output maps of any size. | It *takes* pictures of any size. The article's `nn.Linear(1024 * 16 * 16, 512)` takes 512 x 512 only, and holds 93% of all its parameters. |
 # | `x.view(-1, 1024)`, then `fc6` | `mat1 and mat2 shapes cannot be multiplied (256x1024 and 262144x512)` |
 # | `fc7`, then a transposed convolution | `Expected 3D (unbatched) or 4D (batched) input to conv_transpose2d, but got input of size: [1, 21]` |
 # | `up6` after `num_classes` channels | `expected input[1, 21, 1, 1] to have 512 channels, but got 21 channels instead` |

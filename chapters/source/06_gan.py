@@ -429,7 +429,7 @@ for name, value in scores.items():
 #
 # ## Training
 #
-# `GAN` plays one round a step: both players' gradients come from one pass, in which the generator is judged by a discriminator whose weights are held still (`lib/pixelwise/models/gan.py`). Here it trains at a rate of 0.001 and is not told the class; on a GPU it takes the recorded network's settings. At five moments we keep what the same eight latents become, and count how many of the ten classes are made: a small classifier (1<!-- result garment_classifier test.accuracy -->% right on real test pictures) names 300 samples, and a class counts from a share of 2 %.
+# `GAN` plays one round a step: both players' gradients come from one pass, in which the generator is judged by a discriminator whose weights are held still (`lib/pixelwise/models/gan.py`). Here it trains at a rate of 0.001 and is not told the class; on a GPU it takes the recorded network's settings. At five moments we keep what the same eight latents become, and count how many of the ten classes are made: a small classifier (right about 0.91<!-- result garment_classifier test.accuracy --> of the real test pictures) names 300 samples, and a class counts from a share of 2%.
 
 # %%
 steps, classes = pw.budget.get(CHAPTER, "steps"), pw.budget.get(CHAPTER, "classes")
@@ -562,7 +562,7 @@ pw.budget.headline("06_gan", reached["classes"], "classes covered")
 #
 # ### Mode collapse
 #
-# Hold $D$ still and let $G$ minimise to the end: the best answer is to put *every* sample where $D$ is largest. Only the next move of $D$ punishes it. So we let the generator move five times for each move of the discriminator, on eight heaps in a ring, with three runs each. A heap counts as covered if at least 2 % of the points lie within three of its standard deviations.
+# Hold $D$ still and let $G$ minimise to the end: the best answer is to put *every* sample where $D$ is largest. Only the next move of $D$ punishes it. So we let the generator move five times for each move of the discriminator, on eight heaps in a ring, with three runs each. A heap counts as covered if at least 2% of the points lie within three of its standard deviations.
 
 # %%
 turn = np.arange(8) * np.pi / 4

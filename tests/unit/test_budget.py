@@ -93,8 +93,8 @@ def headlines(monkeypatch):
             0.4,
             "IoU: 0.400 (quick budget, floor 0.500, recorded 0.812): floor not reached",
         ),
-        ("08_y", "quick", 120.04, "FID: 120.0 (quick budget, ceiling 50.000): ceiling not reached"),
-        ("08_y", "full", 19.5, "FID: 19.500 (full budget, ceiling 20.000)"),
+        ("08_y", "quick", 120.04, "FID: 120.0 (quick budget, ceiling 50): ceiling not reached"),
+        ("08_y", "full", 19.5, "FID: 19.500 (full budget, ceiling 20)"),
     ],
 )
 def test_a_headline_is_one_line(monkeypatch, capsys, headlines, chapter, name, value, line):
