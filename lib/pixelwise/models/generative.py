@@ -143,10 +143,13 @@ def as_built(pictures, shape):
     Raises:
         ValueError: if they differ.
     """
-    if tuple(pictures.shape[1:]) != tuple(shape[1:]):
+    found, wanted = tuple(pictures.shape[1:]), tuple(shape[1:])
+    if found != wanted:
+        # TensorFlow leaves open what differs from the batches before.
+        given = "another shape" if None in found else f"the shape {found}"
         raise ValueError(
-            f"The pictures have the shape {tuple(pictures.shape[1:])} and the networks were built "
-            f"for {tuple(shape[1:])}: load the data set with their size and channels."
+            f"The pictures have {given} and the networks were built for {wanted}: load the data "
+            "set with their size and channels."
         )
 
 
