@@ -11,9 +11,9 @@ from pixelwise.lazy import attach
 
 # TensorFlow writes its C++ log to the terminal unless told otherwise before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Of itself TensorFlow uses oneDNN's convolutions where the processor has AVX-512 only. Without it
-# they are faster too: a step of DCGAN took 56 ms in place of 88 with two cores of an AMD EPYC, one
-# of DeepLabV3+ 551 in place of 673.
+# Of itself TensorFlow uses oneDNN's convolutions only on processors with instructions for neural
+# networks, as AVX512-VNNI. They are faster without those too: a step of DCGAN took 56 ms in place
+# of 88 with two cores of an AMD EPYC, one of DeepLabV3+ 551 in place of 673.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"

@@ -134,6 +134,24 @@ def tree():
 
 
 @pytest.fixture
+def refuses_another_size(sentence):
+    """A function that gives plain ``fit`` of a compiled model, for pictures of 28 x 28, lower ones,
+    and checks the sentence that comes."""
+
+    def check(model, x, y, trained_before):
+        said = "and the networks were built for (28, 28, 1)"
+        if trained_before:  # then TensorFlow leaves the height open
+            model.fit(x[:2], y[:2], verbose=0)
+        else:
+            said = f"shape (20, 28, 1) {said}"
+        with pytest.raises(ValueError) as caught:
+            model.fit(x[:, :20], y, verbose=0)
+        assert said in sentence(caught)
+
+    return check
+
+
+@pytest.fixture
 def survives():
     """A function that trains a compiled model for one step of plain ``fit``, on a batch with NaN in
     it, and checks that its loss is NaN and everything else finite."""

@@ -445,17 +445,6 @@ def test_smoothing_is_the_mean_of_a_twentieth_around():
     assert list(callbacks.smooth([3.0, 1.0])) == [3.0, 1.0]
 
 
-NOTEBOOK = """
-import numpy as np, keras
-from pixelwise import callbacks, training
-callbacks.Curve.interval = 0.0
-model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-model.compile("sgd", loss="mse")
-x = np.ones((8, 1), "float32")
-history = training.fit(model, (x, x), 6, validate=lambda m: {"metric": 1.0}, validate_every=2)
-"""
-
-
 @pytest.mark.parametrize("steps_done", [0, 2])
 def test_a_training_that_fails_leaves_the_weights_of_the_last_step(steps_done):
     """Whatever the backend does with them while it trains."""
@@ -471,6 +460,17 @@ def test_a_training_that_fails_leaves_the_weights_of_the_last_step(steps_done):
     with pytest.raises(ValueError, match="cannot be read"):
         run(model, Failing(), 4)
     assert weight(model) == 7 - 0.25 * steps_done
+
+
+NOTEBOOK = """
+import numpy as np, keras
+from pixelwise import callbacks, training
+callbacks.Curve.interval = 0.0
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+model.compile("sgd", loss="mse")
+x = np.ones((8, 1), "float32")
+history = training.fit(model, (x, x), 6, validate=lambda m: {"metric": 1.0}, validate_every=2)
+"""
 
 
 def test_a_notebook_keeps_one_final_figure_and_nothing_else():
