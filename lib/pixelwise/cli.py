@@ -50,6 +50,9 @@ def _parser():
     run.add_argument("--resume", action="store_true", help="skip what is finished and unchanged")
     run.add_argument("--budget", choices=budget.NAMES, help="default: full on a GPU, else quick")
     run.add_argument("--record", action="store_true", help="note what it took in results/")
+    run.add_argument(
+        "--jobs", type=int, help="chapters at a time; default: 2 on a CPU, 1 on a GPU or to record"
+    )
     run.set_defaults(command=_run)
 
     build = commands.add_parser("build", help="write the notebooks from their sources, executed")
@@ -122,6 +125,7 @@ def _run(options):
         budget=options.budget,
         resume=options.resume,
         record=options.record,
+        jobs=options.jobs,
     )
 
 

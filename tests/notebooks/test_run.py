@@ -24,9 +24,9 @@ def built(book):
     return book
 
 
-def run(book, *wanted, **options):
+def run(book, *wanted, jobs=1, **options):
     lines = []
-    status = running.run(book, wanted, budget="smoke", say=lines.append, **options)
+    status = running.run(book, wanted, budget="smoke", jobs=jobs, say=lines.append, **options)
     return status, "\n".join(lines)
 
 
@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_what_is_finished_and_resume_goes_on(built):
     )
     command = [sys.executable, "-m", "pixelwise.cli", "--root", str(built.root), "run"]
     process = subprocess.Popen(
-        [*command, "--budget", "smoke"],
+        [*command, "--budget", "smoke", "--jobs", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -182,6 +182,96 @@ def test_ctrl_c_leaves_what_is_finished_and_resume_goes_on(built):
     assert "00_one: finished before, skipped" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_stops_all_that_run_at_a_time(built):
+    change(built, "00_one", "side = 3", "import time; time.sleep(60)")
+    change(
+        built, "01_two", "import pixelwise as pw", "import pixelwise as pw, time; time.sleep(60)"
+    )
+    command = [sys.executable, "-m", "pixelwise.cli", "--root", str(built.root), "run"]
+    process = subprocess.Popen(
+        [*command, "--budget", "smoke", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    for name in ("00_one", "01_two"):
+        wait_for(built.build / f"{name}.log")
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert said.strip().startswith("Stopped: 0 of 2 chapters are finished in build/"), said
+    assert not list(built.build.glob("*.html"))
+    assert not kernels_left(process.pid)
+
+
+def meet(folder, here, there):
+    """Returns code that says it is here and waits until the other chapter is there."""
+    return (
+        f"import pathlib, time; pathlib.Path(r'{folder}/{here}').touch(); end = time.time() + 60\\n"
+        f"\",\n    \"while not pathlib.Path(r'{folder}/{there}').exists():\\n"
+        f"\",\n    \"    assert time.time() < end, 'alone'; time.sleep(0.1)"
+    )
+
+
+def test_two_chapters_run_at_a_time_and_the_table_keeps_their_order(built, tmp_path):
+    one, two = meet(tmp_path, "one", "two"), meet(tmp_path, "two", "one")
+    change(built, "00_one", "side = 3", f'side = 3; {one}\\n",\n    "time.sleep(2)')
+    change(built, "01_two", "import pixelwise as pw", f"import pixelwise as pw; {two}")
+    status, said = run(built, jobs=2)
+    assert status == 0, said
+    rows = [line.split()[0] for line in said.splitlines() if re.match(r"\d\d_\w+  ", line)]
+    assert rows == ["00_one", "01_two"]
+    assert re.search(r"^2 chapters ran at a time, together in \d+ s", said, re.MULTILINE)
+    assert all((built.build / f"{name}.html").exists() for name in rows)
+    assert run(built, jobs=2, resume=True)[1].count("finished before, skipped") == 2
+
+
+def test_one_that_fails_leaves_the_other_running(built):
+    change(built, "00_one", "side = 3", "side = 1 / 0")
+    status, said = run(built, jobs=2)
+    assert status == 1
+    assert "00_one: cell 3 failed." in said and "ZeroDivisionError" in said
+    assert re.search(r"^01_two +\d", said, re.MULTILINE), "the other chapter is not run"
+
+
+def test_a_page_that_cannot_be_written_stops_the_run(built, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(running, "_write", full)
+    change(built, "01_two", "import pixelwise as pw", "import pixelwise, time; time.sleep(60)")
+    start = time.monotonic()
+    with pytest.raises(OSError, match="No space left"):
+        run(built, jobs=2)
+    assert time.monotonic() - start < 50
+
+
+def test_how_many_run_at_a_time(monkeypatch):
+    memory = type("Memory", (), {"available": 16 * 2**30})
+    monkeypatch.setattr(running.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(running.machine, "cores", lambda: 8)
+    assert running.at_a_time("CPU, 8 cores, some") == 2
+    assert running.at_a_time("GPU, some") == 1
+    memory.available = 5 * 2**30
+    assert running.at_a_time("CPU, 8 cores, some") == 1
+    memory.available = 2**30
+    assert running.at_a_time("CPU, 8 cores, some") == 1
+    memory.available = 16 * 2**30
+    monkeypatch.setattr(running.machine, "cores", lambda: 1)
+    assert running.at_a_time("CPU, 1 cores, some") == 1
+
+
+def test_a_record_is_taken_one_at_a_time(built):
+    with pytest.raises(ValueError, match="measures one chapter at a time"):
+        run(built, jobs=2, record=True)
+    with pytest.raises(ValueError, match="jobs"):
+        run(built, jobs=0)
+    assert not (built.results / "chapters.json").exists()
+
+
 def wait_for(path, seconds=60):
     end = time.monotonic() + seconds
     while not path.exists():
@@ -198,6 +288,31 @@ def kernels_left(parent):
         for process in psutil.process_iter(["ppid", "cmdline"])
         if process.info["ppid"] == parent and "ipykernel_launcher" in process.info["cmdline"]
     ]
+
+
+def test_a_kernel_that_does_not_start_is_started_once_more(built, monkeypatch):
+    right = kernels.ThisPython.kernel_spec.fget
+    broken = kernels.KernelSpec(argv=[sys.executable, "-c", "raise SystemExit('port taken')"])
+    tries = []
+
+    def spec(failures):
+        def kernel_spec(manager):
+            return broken if manager in tries[:failures] else right(manager)
+
+        return property(kernel_spec)
+
+    init = kernels.ThisPython.__init__
+    monkeypatch.setattr(
+        kernels.ThisPython, "__init__", lambda self, **kw: (tries.append(self), init(self, **kw))[1]
+    )
+    monkeypatch.setattr(kernels.ThisPython, "kernel_spec", spec(1))
+    assert run(built, "0")[0] == 0
+    assert len(tries) == 2
+    tries.clear()
+    monkeypatch.setattr(kernels.ThisPython, "kernel_spec", spec(2))
+    status, said = run(built, "0")
+    assert status == 1
+    assert "The kernel did not start" in said and "port taken" in said
 
 
 def test_a_cell_that_takes_too_long_fails(built):

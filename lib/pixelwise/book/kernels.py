@@ -1,5 +1,6 @@
 """Executes a notebook in a kernel of its own and measures the time and the memory it takes."""
 
+import contextlib
 import os
 import re
 import sys
@@ -32,6 +33,42 @@ class CellFailed(Exception):
         self.index, self.source, self.error = index, source, error
 
 
+class Stopped(Exception):
+    """Notebooks were told to stop, see ``Stop``."""
+
+
+class Stop:
+    """Lets one thread stop the notebooks that other threads execute, at once and for good."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._wanted, self._kernels = False, set()
+
+    def __call__(self):
+        """Kills the kernels; ``execute`` then raises ``Stopped``, as does every later one."""
+        with self._lock:
+            self._wanted = True
+            for process in self._kernels:
+                process.kill()
+
+    def check(self):
+        """Raises ``Stopped`` if it is wanted."""
+        if self._wanted:
+            raise Stopped
+
+    @contextlib.contextmanager
+    def watching(self, process):
+        """Makes a kernel one of those that are killed, while the body runs."""
+        with self._lock:
+            self.check()
+            self._kernels.add(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._kernels.discard(process)
+
+
 @dataclass(frozen=True)
 class Measured:
     """What executing a notebook took: wall-clock seconds and the peak memory in MiB."""
@@ -54,7 +91,7 @@ class ThisPython(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
-def execute(notebook, folder, *, budget=None, log=None, after_cell=None, timeout=None):
+def execute(notebook, folder, *, budget=None, log=None, after_cell=None, timeout=None, stop=None):
     """Executes a notebook in place: its cells get their outputs and their numbers.
 
     Args:
@@ -64,33 +101,64 @@ def execute(notebook, folder, *, budget=None, log=None, after_cell=None, timeout
         log: path of the file that takes what the kernel writes to the terminal.
         after_cell: called without arguments after each cell, markdown cells too.
         timeout: seconds that a cell may take; no limit by default.
+        stop: the ``Stop`` by which another thread may end it.
 
     Returns:
         What it took, as ``Measured``.
 
     Raises:
         CellFailed: if a cell fails. The cells before it, and it, keep their outputs.
+        Stopped: if it was told to stop.
     """
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        kernel_manager_class=ThisPython,
-        record_timing=False,
-        coalesce_streams=True,
-        timeout=timeout,
-        resources={"metadata": {"path": str(folder)}},
-    )
+    stop = stop or Stop()
+    stop.check()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as profile, open(log or os.devnull, "ab") as terminal:
-        environment = _environment(budget, profile)
+        options = {
+            "env": _environment(budget, profile),
+            "stdout": terminal,
+            "stderr": terminal,
+        }
         try:
-            with client.setup_kernel(env=environment, stdout=terminal, stderr=terminal):
-                peak = _execute_cells(client, log, after_cell)
+            with _started(notebook, folder, timeout, options) as client:
+                with stop.watching(client.km.provisioner.process):
+                    peak = _execute_cells(client, log, after_cell)
+        except CellFailed:
+            stop.check()  # a killed kernel is no failing cell
+            raise
         except RuntimeError as error:
+            stop.check()
             raise CellFailed(0, "", f"The kernel did not start: {error}.{_end_of(log)}") from None
     return Measured(time.perf_counter() - start, peak / 2**20)
+
+
+@contextlib.contextmanager
+def _started(notebook, folder, timeout, options):
+    """Starts a kernel and gives the client that speaks with it, while the body runs.
+
+    It is tried twice: its ports are chosen before it opens them, and one may be taken by then.
+    """
+    with contextlib.ExitStack() as stack:
+        for attempt in (1, 2):
+            client = NotebookClient(
+                notebook,
+                kernel_manager_class=ThisPython,
+                record_timing=False,
+                coalesce_streams=True,
+                timeout=timeout,
+                resources={"metadata": {"path": str(folder)}},
+            )
+            try:
+                stack.enter_context(client.setup_kernel(**options))
+            except RuntimeError:
+                if attempt == 2:
+                    raise
+            else:
+                break
+        yield client
 
 
 class PeakMemory:

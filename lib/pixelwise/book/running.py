@@ -1,21 +1,33 @@
-"""``pixelwise run``: executes the chapters in order and writes them to ``build/``."""
+"""``pixelwise run``: executes the chapters in order and writes them to ``build/``.
 
+On a CPU two chapters run at a time, each in a kernel of its own, which a thread waits for. What
+goes on record is measured one chapter at a time.
+"""
+
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import queue
 import subprocess
 import sys
+import time
+from concurrent import futures
 
+import psutil
 from tqdm import tqdm
 
 from pixelwise import budget as budgets
+from pixelwise import checks, machine
 from pixelwise.book import kernels, sources, webpage
 from pixelwise.book.layout import read_notebook, select, write_text
 
 INTERRUPTED = 130
+AT_A_TIME = 2
+MEMORY_GIB = 3  # what a chapter may need at its peak: chapter 2 does, see results/chapters.json
 _PROBE = """
 import json
 from pixelwise import budget, machine
@@ -24,7 +36,7 @@ print(json.dumps({"budget": budget.current().name, "device": machine.device(),
 """
 
 
-def run(book, wanted=(), *, budget=None, resume=False, record=False, say=tqdm.write):
+def run(book, wanted=(), *, budget=None, resume=False, record=False, jobs=None, say=tqdm.write):
     """Executes chapters and writes notebooks and pages to ``build/``.
 
     Args:
@@ -33,6 +45,7 @@ def run(book, wanted=(), *, budget=None, resume=False, record=False, say=tqdm.wr
         budget: name of the budget; by default the one in force on this machine.
         resume: whether to skip chapters that were finished before and have not changed since.
         record: whether to write the measured figures to ``results/chapters.json``.
+        jobs: how many chapters run at a time; by default what ``at_a_time`` finds.
         say: takes the lines that are printed.
 
     Returns:
@@ -43,19 +56,36 @@ def run(book, wanted=(), *, budget=None, resume=False, record=False, say=tqdm.wr
     if not names:
         say(f"There are no notebooks in {book.chapters}: run 'pixelwise build' first.")
         return 1
+    if jobs is not None:
+        checks.whole("jobs", jobs)
+        if record and jobs > 1:
+            raise ValueError(
+                f"jobs is {jobs}, and --record measures one chapter at a time: leave one of them "
+                "out."
+            )
     chosen = budget or os.environ.get(budgets.VARIABLE)
-    found = probe(budget) if record or not chosen else {}
+    unknown = not chosen or (jobs is None and len(names) > 1)
+    found = probe(budget) if record or unknown else {}
     chosen = budgets.named(chosen or found["budget"]).name
+    if jobs is None:
+        jobs = 1 if record or len(names) == 1 else at_a_time(found["device"])
     if record:
         _read_record(book)  # a damaged one is found before the run, not after it
-    rows, interrupted = {}, False
+    rows, interrupted, start = {}, False, time.perf_counter()
     try:
-        _run_all(book, names, chosen, resume, rows, say)
+        _run_all(book, names, chosen, resume, jobs, rows, say)
     except KeyboardInterrupt:
         interrupted = True
+    seconds = time.perf_counter() - start
+    rows = {name: rows[name] for name in names if name in rows}  # in order
     done = [name for name in rows if rows[name]["status"] == "finished"]
     if done or not interrupted:
         say(table(rows))
+        if jobs > 1:
+            say(
+                f"{jobs} chapters ran at a time, together in {seconds:.0f} s; each took longer "
+                "than it does alone.\n"
+            )
     if record:
         write_record(book, {name: rows[name] for name in done}, chosen, found)
     if interrupted:
@@ -86,12 +116,33 @@ def probe(budget=None):
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
-def _run_all(book, names, budget, resume, rows, say):
-    """Executes the chapters one after another; ``rows`` holds what is known of each."""
+def at_a_time(device):
+    """Returns how many chapters a machine runs at a time without being in each other's way.
+
+    A chapter keeps little more than one core busy: much of it is tracing, compiling and drawing.
+    On a GPU the first would take all of its memory.
+
+    Args:
+        device: as ``machine.device`` names it.
+    """
+    room = psutil.virtual_memory().available / 2**30 / MEMORY_GIB
+    if not device.startswith("CPU"):
+        return 1
+    return max(1, min(AT_A_TIME, machine.cores(), int(room)))
+
+
+def _run_all(book, names, budget, resume, jobs, rows, say):
+    """Executes the chapters in order, ``jobs`` at a time; ``rows`` gets what is known of each."""
     state = _State(book, budget)
     notebooks = {name: read_notebook(book.chapters / f"{name}.ipynb") for name in names}
     cells = sum(len(notebook.cells) for notebook in notebooks.values())
-    with tqdm(total=cells, desc="the book", unit="cell", disable=None, leave=False) as overall:
+    book.build.mkdir(exist_ok=True)
+    stop, marks, running = kernels.Stop(), {}, {}
+    with (
+        tqdm(total=cells, desc="the book", unit="cell", disable=None, leave=False) as overall,
+        futures.ThreadPoolExecutor(jobs) as pool,
+    ):
+        lines = _Lines(jobs)
         for name, notebook in notebooks.items():
             kept = state.finished(name, notebook) if resume else None
             if kept is not None:
@@ -100,30 +151,40 @@ def _run_all(book, names, budget, resume, rows, say):
                 say(f"{name}: finished before, skipped")
                 continue
             state.forget(name)
-            mark = state.fingerprint(notebook)
-            rows[name] = _run_one(book, name, names, notebook, budget, overall, say)
-            if rows[name]["status"] == "finished":
-                state.remember(name, mark, rows[name])
+            marks[name] = state.fingerprint(notebook)
+            job = pool.submit(
+                _run_one, book, name, names, notebook, budget, stop, lines, overall, say
+            )
+            running[job] = name
+        try:
+            pending = set(running)
+            while pending:  # on Windows no wait without an end hears Ctrl-C
+                done, pending = futures.wait(pending, 0.5, futures.FIRST_COMPLETED)
+                for job in done:
+                    name = running[job]
+                    rows[name] = job.result()
+                    if rows[name]["status"] == "finished":
+                        state.remember(name, marks[name], rows[name])
+        except BaseException:  # Ctrl-C, or a page that cannot be written
+            stop()
+            raise
 
 
-def _run_one(book, name, names, notebook, budget, overall, say):
+def _run_one(book, name, names, notebook, budget, stop, lines, overall, say):
     """Executes one chapter, writes it and returns its row of the table."""
-    book.build.mkdir(exist_ok=True)
     log = book.build / f"{name}.log"
-    log.unlink(missing_ok=True)
     row = {"status": "failed", "seconds": None, "peak_memory_mib": None, "headline": None}
-    bar = tqdm(
-        total=len(notebook.cells), desc=name, unit="cell", position=1, disable=None, leave=False
-    )
+    stop.check()
+    log.unlink(missing_ok=True)
+    with lines.bar(name, len(notebook.cells)) as bar:
 
-    def after_cell():
-        bar.update()
-        overall.update()
+        def after_cell():
+            bar.update()
+            overall.update()
 
-    with bar:
         try:
             measured = kernels.execute(
-                notebook, book.chapters, budget=budget, log=log, after_cell=after_cell
+                notebook, book.chapters, budget=budget, log=log, after_cell=after_cell, stop=stop
             )
         except kernels.CellFailed as failure:
             say(f"{name}: cell {failure.index} failed.\n\n{failure.source}\n\n{failure.error}\n")
@@ -137,6 +198,27 @@ def _run_one(book, name, names, notebook, budget, overall, say):
             say(f"{name}: {measured.seconds:.0f} s, build/{name}.html")
     _write(book, name, names, notebook)
     return row
+
+
+class _Lines:
+    """The lines of the terminal below the book's bar, one for each chapter that runs."""
+
+    def __init__(self, count):
+        self._free = queue.SimpleQueue()
+        for line in range(1, count + 1):
+            self._free.put(line)
+
+    @contextlib.contextmanager
+    def bar(self, name, cells):
+        """Shows a chapter's bar on a free line, while the body runs."""
+        line = self._free.get()
+        try:
+            with tqdm(
+                total=cells, desc=name, unit="cell", position=line, disable=None, leave=False
+            ) as bar:
+                yield bar
+        finally:
+            self._free.put(line)
 
 
 def _write(book, name, names, notebook):
