@@ -34,6 +34,28 @@ def test_the_plain_loop_takes_the_same_steps_as_ours(network):
     assert not np.allclose(losses[0][0], losses[2][0], rtol=1e-3)  # the weights have moved
 
 
+def test_both_are_called_in_turn(monkeypatch):
+    calls = []
+
+    def build(name, seconds):
+        def call():
+            calls.append(name)
+            clock[0] += seconds
+
+        return lambda *args: call
+
+    clock = [0.0]
+    monkeypatch.setattr(generation.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(generation, "ours", build("ours", 3.0))
+    monkeypatch.setattr(plain_loops, "tensorflow", build("plain", 2.0))
+    monkeypatch.setattr(plain_loops, "jax", build("plain", 2.0))
+    monkeypatch.setattr(plain_torch, "torch_loop", build("plain", 2.0))
+    step, parts, compare = generation.beside_plain("dcgan", 28, threads=1, runs=3)
+    assert parts() == {} and not calls
+    assert compare() == {"ratio_in_turn": 1.5}
+    assert calls[-6:] == ["ours", "plain"] * 3
+
+
 @pytest.mark.parametrize("network", generation.LOSSES)
 def test_pytorchs_networks_have_as_many_weights(network):
     if BACKEND != "torch":
@@ -73,6 +95,8 @@ def test_a_row_stands_beside_the_plain_loop_of_its_backend():
     assert [table.ratios(one, rows)[0] for one in rows] == [1, 1, 0.5, 5, 1.25, None]
     assert table.beside(rows[2], rows) == {"plain_jax": 0.5, "plain_torch": 0.25}
     assert table.best_ratios(rows) == [0.5, 1.25, None]
+    in_turn = rows[2] | {"ratio_in_turn": 0.75}
+    assert table.ratios(in_turn, rows) == (0.75, 0.5)
     assert table.beside(rows[2], rows[1:]) == {}  # to one, the ratio says all
     lines = table.line(rows[2], rows).splitlines()
     assert lines[2].split() == ["to", "plain_torch", "0.25"]

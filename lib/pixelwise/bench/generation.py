@@ -6,13 +6,20 @@ stand beside plain loops of the same networks, one for each backend: a ``tf.Grad
 ``plain_torch.py``). A row is divided by the plain loop on its own backend. All begin with the same
 weights and get the same noise, and must have the same losses in the first step.
 
-Ours is ``train_on_batch``, what ``fit`` does with each batch. Each call is one step and returns the
-losses as a NumPy array ``(2,)``, in nats: of both players, or of the reconstruction and the KL
-divergence.
+Ours is ``train_on_batch``, what ``fit`` does with each batch, and resets its metrics besides. Each
+call is one step and returns the losses as a NumPy array ``(2,)``, in nats: of both players, or of
+the reconstruction and the KL divergence.
+
+Processes that run one after another are compared badly where a machine's speed drifts. So the ratio
+to the plain loop comes from both in one process, called in turn, once time and memory are measured.
 
 PyTorch computes layer by layer on both sides. JAX without XLA, which computes one operation at a
 time, is left out.
 """
+
+import importlib
+import statistics
+import time
 
 import numpy as np
 
@@ -60,8 +67,9 @@ def _cases(network):
             group, engine, backend, build, arguments, imports, role=YARDSTICK, pictures=BATCH
         )
     for engine, (backend, options) in ENGINES.items():
-        build, imports = f"{HERE}.generation:ours", (backend, "keras")
-        yield Case(group, engine, backend, build, arguments | options, imports, pictures=BATCH)
+        build, imports = f"{HERE}.generation:beside_plain", (backend, "keras")
+        options = arguments | options
+        yield Case(group, engine, backend, build, options, imports, pictures=BATCH, told_runs=True)
 
 
 def batch(network, size):
@@ -110,6 +118,37 @@ def networks(network):
             if len(variable.shape) > 1:
                 variable.assign(kernel(f"{part.name}/{variable.path}", variable.shape))
     return pair
+
+
+def beside_plain(network, size, threads, runs, jit=False):
+    """Builds one of our models, and what compares it with the plain loop on its backend.
+
+    Args:
+        network, size, threads, jit: as for ``ours``.
+        runs: how often both are called, in turn.
+
+    Returns:
+        What ``case.Case.build`` may return: the call that is timed, a function to no parts, and one
+        to ``ratio_in_turn``, the median of our time divided by the plain loop's next to it.
+    """
+    import keras
+
+    step = ours(network, size, threads, jit)
+
+    def compare():
+        module, _, function = PLAIN[keras.backend.backend()][0].partition(":")
+        plain = getattr(importlib.import_module(module), function)(network, size, threads)
+        plain(), plain(), step()
+        pairs = [(_seconds(step), _seconds(plain)) for _ in range(runs)]
+        return {"ratio_in_turn": statistics.median(one / other for one, other in pairs)}
+
+    return step, dict, compare
+
+
+def _seconds(call):
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def ours(network, size, threads, jit=False):

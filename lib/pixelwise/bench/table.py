@@ -58,9 +58,10 @@ def foot(rows, tolerance):
     """Returns the lines below the table: what the columns mean, and the fastest of each network."""
     lines = [
         "",
-        "ratio: to the first row of the network, or to the plain loop on the same backend. CPU:",
-        "what all threads together computed. peak: the largest memory that the process held, with",
-        "its libraries and while it was built; before: what it held before the network was built.",
+        "ratio: to the first row of the network, or to the plain loop on the same backend, for which",
+        "both are called in turn where the suite can. CPU: what all threads together computed. peak:",
+        "the largest memory that the process held, with its libraries and while it was built;",
+        "before: what it held before the network was built.",
         "gap: the largest difference from the first answer, relative to its largest value; above",
         f"{tolerance} nothing is timed. Each case ran in a process of its own, without an",
         "accelerator.",
@@ -75,11 +76,15 @@ def foot(rows, tolerance):
 
 
 def ratios(row, rows):
-    """Returns the time and the peak memory of a case divided by its yardstick's, or None twice."""
+    """Returns the time and the peak memory of a case divided by its yardstick's, or None twice.
+
+    Where both were called in turn, that is the ratio of times.
+    """
     yardstick = _yardstick(row, rows)
     if yardstick is None:
         return None, None
-    return tuple(row[key] / yardstick[key] for key in ("median_ms", "peak_mib"))
+    time = row.get("ratio_in_turn", row["median_ms"] / yardstick["median_ms"])
+    return time, row["peak_mib"] / yardstick["peak_mib"]
 
 
 def part_ratios(row, rows):
