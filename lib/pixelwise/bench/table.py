@@ -58,10 +58,10 @@ def foot(rows, tolerance):
     """Returns the lines below the table: what the columns mean, and the fastest of each network."""
     lines = [
         "",
-        "ratio: to the first row of the network, or to the plain loop on the same backend, for which",
-        "both are called in turn where the suite can. CPU: what all threads together computed. peak:",
-        "the largest memory that the process held, with its libraries and while it was built;",
-        "before: what it held before the network was built.",
+        "ratio: to the first row of the network, or to the plain loop on the same backend, both",
+        "called in turn where the suite can. CPU: what all threads together computed. peak: the",
+        "largest memory that the process held, with its libraries and while it was built; before:",
+        "what it held before the network was built.",
         "gap: the largest difference from the first answer, relative to its largest value; above",
         f"{tolerance} nothing is timed. Each case ran in a process of its own, without an",
         "accelerator.",
