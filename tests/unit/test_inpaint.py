@@ -11,6 +11,9 @@ from pixelwise.models.inpaint import Inpainter, inpainter, patch_discriminator
 from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.two_players import TwoPlayerAdam
 
+JAX = keras.backend.backend() == "jax"  # without its compiler it compiles each operation alone
+FEW_STEPS = {"run_eagerly": not JAX, "jit_compile": JAX}  # so few that no other compiler pays
+
 
 def small(adversarial=0.1, convolution="gated", **options):
     keras.utils.set_random_seed(0)
@@ -120,7 +123,7 @@ def test_each_player_gets_its_own_gradient():
     after = {}
     for weight in (0.1, 10.0):
         model = small(weight)
-        model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+        model.compile(keras.optimizers.SGD(0.01), **FEW_STEPS)
         model.train_on_batch({"images": images, "holes": holes}, truth)
         after[weight] = [
             network.get_weights() for network in (model.generator, model.discriminator)
@@ -135,7 +138,7 @@ def test_each_player_gets_its_own_gradient():
 def test_training_lowers_the_error_in_the_hole(adversarial, convolution):
     model = small(adversarial, convolution)
     optimizer = TwoPlayerAdam(1e-2) if adversarial else keras.optimizers.Adam(1e-2)
-    model.compile(optimizer, jit_compile=False)
+    model.compile(optimizer, jit_compile=JAX)
     history = training.fit(model, Batches(), 30, show=False)
     errors = history.parts["hole"]
     assert np.mean(errors[-5:]) < 0.5 * np.mean(errors[:3])
@@ -144,7 +147,7 @@ def test_training_lowers_the_error_in_the_hole(adversarial, convolution):
 
 def test_a_truth_that_is_no_picture_stops_the_training():
     model = small(0)
-    model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(1e-3), **FEW_STEPS)
     images, holes, truth = batch()
     loss = model.train_on_batch({"images": images, "holes": holes}, truth + 2)
     assert np.isnan(np.ravel(loss)[0])
@@ -221,7 +224,7 @@ UNTRAINABLE = {
 @pytest.mark.parametrize("x, y, said", UNTRAINABLE.values(), ids=UNTRAINABLE.keys())
 def test_batches_that_cannot_be_learnt_from(sentence, x, y, said):
     model = small(0)
-    model.compile("adam", run_eagerly=True, jit_compile=False)
+    model.compile("adam", **FEW_STEPS)
     with pytest.raises(ValueError) as caught:
         model.fit(x, y, batch_size=2, verbose=0)
     assert said in sentence(caught)
@@ -229,7 +232,7 @@ def test_batches_that_cannot_be_learnt_from(sentence, x, y, said):
 
 def test_a_compiled_model_says_the_same(sentence):
     model = small(0)
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", jit_compile=JAX)
     with pytest.raises(ValueError) as caught:
         model.fit({"images": IMAGES, "holes": HOLES[:, :8]}, TRUTH, batch_size=2, verbose=0)
     assert "8, 16)" in sentence(caught)
@@ -276,7 +279,7 @@ def test_nothing_in_the_hole_is_seen_in_training_not_even_nan():
 @pytest.mark.parametrize("where", ["truth", "known"])
 def test_nan_never_enters_the_networks(where, survives):
     model = small(0.1)
-    model.compile(TwoPlayerAdam(1e-3), run_eagerly=True)
+    model.compile(TwoPlayerAdam(1e-3), **FEW_STEPS)
     images, holes, truth = batch()
     {"truth": truth, "known": images}[where][1, 2, 3, 1] = np.nan
     survives(model, {"images": images, "holes": holes}, truth)

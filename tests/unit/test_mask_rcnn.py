@@ -120,11 +120,24 @@ def outputs(sampling_all):
     return sampling_all(pictures(1), training=False)
 
 
+def losses_of(model, outputs, y):
+    """The losses of a batch; JAX compiles them whole, which takes it less than one by one."""
+
+    def losses(outputs, y):
+        with keras.StatelessScope():  # what is drawn at random leaves no trace
+            return model.losses_of(outputs, y, SIDE, SIDE, training=False)
+
+    if keras.backend.backend() != "jax":
+        return losses(outputs, y)
+    import jax
+
+    return jax.jit(losses)(outputs, y)
+
+
 def test_padding_changes_no_loss(sampling_all, outputs):
-    model = sampling_all
     objects = [(1, (5, 8, 40, 50)), (2, (30, 20, 60, 60))]
-    few = model.losses_of(outputs, targets(objects), SIDE, SIDE, training=False)
-    many = model.losses_of(outputs, targets(objects, count=6), SIDE, SIDE, training=False)
+    few = losses_of(sampling_all, outputs, targets(objects))
+    many = losses_of(sampling_all, outputs, targets(objects, count=6))
     for name in m.LOSSES:
         assert float(few[name]) == pytest.approx(float(many[name]), rel=1e-5), name
 
@@ -133,7 +146,7 @@ def test_the_losses_of_a_batch_agree_with_a_naive_computation(sampling_all, outp
     """Objectness against plain NumPy, everything sampled."""
     model = sampling_all
     y = targets([(1, (5, 8, 40, 50))])
-    found = model.losses_of(outputs, y, SIDE, SIDE, training=False)
+    found = losses_of(model, outputs, y)
     anchors = np.concatenate(model.anchors(outputs["levels"], SIDE, SIDE))
     box = y["boxes"][0, 0]
     corner, other = np.maximum(anchors[:, :2], box[:2]), np.minimum(anchors[:, 2:], box[2:])
