@@ -1,5 +1,6 @@
 """What all tests share: the smoke budget, no log lines, no windows and no network."""
 
+import functools
 import os
 import socket
 import tempfile
@@ -25,6 +26,7 @@ for _scheme in ("http", "https", "ftp"):
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
 
 import matplotlib  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from pixelwise.allocator import keep_freed_memory  # noqa: E402
@@ -41,6 +43,38 @@ LONG = (
     "test_vae test_segmentation test_recipe test_build test_roi_align 07_vae 06_gan "
     "test_two_players test_generation_metrics test_choosing test_evaluation"
 ).split()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_gradient(request):
+    """On JAX, compiles the gradients that a file asks for, each as a whole.
+
+    JAX would compile each operation of each network alone, which takes it many times as long.
+    """
+    asked = getattr(request.module, "gradient", None)
+    if os.environ.get("KERAS_BACKEND") != "jax" or asked is None:
+        yield
+        return
+    import jax
+    import keras
+
+    from pixelwise.nn import autodiff
+
+    def derivative(f, x):
+        with keras.StatelessScope():  # a variable that is changed would keep what is no value
+            return autodiff.derivative(f, x)
+
+    def gradient(f, x):
+        try:
+            return np.asarray(jax.jit(functools.partial(derivative, f))(x))
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+            return asked(f, x)  # it has to see values
+
+    if asked is autodiff.gradient:
+        request.module.gradient = gradient
+    yield
+    request.module.gradient = asked
+
 
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::")
 
