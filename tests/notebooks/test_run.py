@@ -157,19 +157,7 @@ def test_ctrl_c_leaves_what_is_finished_and_resume_goes_on(built):
     change(
         built, "01_two", "import pixelwise as pw", "import pixelwise as pw, time; time.sleep(60)"
     )
-    command = [sys.executable, "-m", "pixelwise.cli", "--root", str(built.root), "run"]
-    process = subprocess.Popen(
-        [*command, "--budget", "smoke", "--jobs", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # Tests that run in the background of a shell are deaf to it, and so is what they start.
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    wait_for(built.build / "01_two.log")
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    process, said = interrupted(built, 1, "01_two")
     assert process.returncode == 130, said
     assert "Stopped: 1 of 2 chapters are finished in build/" in said
     assert "Traceback" not in said
@@ -188,19 +176,7 @@ def test_ctrl_c_stops_all_that_run_at_a_time(built):
     change(
         built, "01_two", "import pixelwise as pw", "import pixelwise as pw, time; time.sleep(60)"
     )
-    command = [sys.executable, "-m", "pixelwise.cli", "--root", str(built.root), "run"]
-    process = subprocess.Popen(
-        [*command, "--budget", "smoke", "--jobs", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    for name in ("00_one", "01_two"):
-        wait_for(built.build / f"{name}.log")
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    process, said = interrupted(built, 2, "00_one", "01_two")
     assert process.returncode == 130, said
     assert said.strip().startswith("Stopped: 0 of 2 chapters are finished in build/"), said
     assert not list(built.build.glob("*.html"))
@@ -270,6 +246,24 @@ def test_a_record_is_taken_one_at_a_time(built):
     with pytest.raises(ValueError, match="jobs"):
         run(built, jobs=0)
     assert not (built.results / "chapters.json").exists()
+
+
+def interrupted(book, jobs, *names):
+    """Runs a book, presses Ctrl-C in these chapters; returns the process and what it said."""
+    command = [sys.executable, "-m", "pixelwise.cli", "--root", str(book.root), "run"]
+    process = subprocess.Popen(
+        [*command, "--budget", "smoke", "--jobs", str(jobs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Tests that run in the background of a shell are deaf to it, and so is what they start.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    for name in names:
+        wait_for(book.build / f"{name}.log")
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    return process, process.communicate(timeout=30)[0]
 
 
 def wait_for(path, seconds=60):
