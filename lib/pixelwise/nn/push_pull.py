@@ -40,9 +40,12 @@ def push_pull(x, known, levels=3, sweeps=4):
         halved = halved / ops.maximum(share, 1e-6) * full
         coarse = DoubleBilinear()(push_pull(halved, full, levels - 1, 2 * sweeps))
     filled = x + (1 - known) * coarse
-    for _ in range(sweeps):
-        filled = ops.where(known > 0, filled, _mean_of_neighbours(filled))
-    return filled
+
+    def sweep(_, filled):
+        return ops.where(known > 0, filled, _mean_of_neighbours(filled))
+
+    # A loop of the graph: a compiler would take its time over some sixty copies of a sweep.
+    return ops.fori_loop(0, sweeps, sweep, filled)
 
 
 def _mean_of_neighbours(x):
