@@ -1,6 +1,7 @@
 """What all tests share: the smoke budget, no log lines, no windows and no network."""
 
 import functools
+import importlib.metadata
 import os
 import socket
 import tempfile
@@ -9,11 +10,31 @@ import tempfile
 os.environ.setdefault("PIXELWISE_BUDGET", "smoke")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("MPLBACKEND", None)  # a kernel draws into its notebook
-# A test computes little and compiles much. XLA's answers are the same with fewer passes, and JAX
-# need not compile the same thing for every model and in every process: all of a run share a folder.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-)
+
+
+def _xla_flags():
+    """Returns what makes XLA compile fast: a test computes little and compiles much."""
+    flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+    # Halves it again, or better. But XLA ends a process at a flag it does not know, and this one
+    # may go: the versions are those that were tried.
+    tried = {"tensorflow": ("2.20.", "2.21."), "jaxlib": ("0.10.",)}
+    found = {name: _version(name) for name in tried}
+    if all(found[name].startswith(versions) for name, versions in tried.items() if found[name]):
+        flags.append("--xla_cpu_use_fusion_emitters=false")
+    return " ".join(flags)
+
+
+def _version(package):
+    """Returns the version of an installed package, or an empty string."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+os.environ.setdefault("XLA_FLAGS", _xla_flags())
+# JAX need not compile the same thing for every model and in every process: all of a run share a
+# folder.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _compiled = tempfile.TemporaryDirectory(prefix="pixelwise-jax-")  # until this process ends
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
