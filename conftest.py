@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import socket
 import tempfile
+import types
 
 # Before anything imports a backend; kernels that run notebooks inherit it.
 os.environ.setdefault("PIXELWISE_BUDGET", "smoke")
@@ -64,6 +65,46 @@ LONG = (
     "test_vae test_segmentation test_recipe test_build test_roi_align 07_vae 06_gan "
     "test_two_players test_generation_metrics test_choosing test_evaluation"
 ).split()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def weights_drawn_by_numpy():
+    """On JAX, lets NumPy make initial weights: JAX would compile a generator for each shape."""
+    if os.environ.get("KERAS_BACKEND") != "jax":
+        yield
+        return
+    from keras.src import random
+    from keras.src.initializers import constant_initializers, random_initializers
+
+    def generator(seed):
+        return np.random.default_rng(np.asarray(random.seed_generator.draw_seed(seed)))
+
+    def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        return generator(seed).normal(mean, stddev, shape).astype(dtype or "float32")
+
+    def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        rng = generator(seed)
+        drawn = rng.standard_normal(shape)
+        while (far := np.abs(drawn) > 2).any():
+            drawn[far] = rng.standard_normal(far.sum())
+        return (mean + stddev * drawn).astype(dtype or "float32")
+
+    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        return generator(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
+
+    drawn = {"normal": normal, "truncated_normal": truncated_normal, "uniform": uniform}
+    filled = {
+        name: lambda shape, dtype=None, of=of: of(shape, dtype or "float32")
+        for name, of in (("zeros", np.zeros), ("ones", np.ones))
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, own in (
+            (random_initializers, "random", drawn),
+            (constant_initializers, "ops", filled),
+        ):
+            kept = vars(getattr(module, name))
+            patch.setattr(module, name, types.SimpleNamespace(**{**kept, **own}))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
