@@ -182,7 +182,8 @@ def test_the_vector_moves_in_training_only():
 
 def test_the_gradient_goes_through_the_norm():
     layer, x = _built("dense", iterations=100)
-    layer(x, training=True)
+    for _ in range(8):  # two singular values may lie near each other
+        layer(x, training=True)
     kernel, bias = layer.layer.get_weights()
 
     def total(weights):

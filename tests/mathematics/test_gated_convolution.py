@@ -9,8 +9,6 @@ from pixelwise.models.classical import fill_classical
 from pixelwise.nn.gated_convolution import GatedConv2D, PartialConv2D
 from pixelwise.nn.push_pull import push_pull
 
-AS_THEY_ARE = {"push_pull"}  # its sweeps, once for each, would be compiled one behind another
-
 
 def windows(x, side, stride, rate):
     """Yields (row, column, window) of a "same" convolution; beyond the picture there are zeros."""

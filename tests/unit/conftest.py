@@ -152,6 +152,16 @@ def refuses_another_size(sentence):
 
 
 @pytest.fixture
+def few_steps():
+    """Options of ``compile`` for so few steps that no compiler pays but JAX's, which without it
+    compiles each operation alone."""
+    import keras
+
+    jax = keras.backend.backend() == "jax"
+    return {"run_eagerly": not jax, "jit_compile": jax}
+
+
+@pytest.fixture
 def survives():
     """A function that trains a compiled model for one step of plain ``fit``, on a batch with NaN in
     it, and checks that its loss is NaN and everything else finite."""

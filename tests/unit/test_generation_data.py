@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixelwise import data, training
-from pixelwise.data import fashion, generation, idx, mnist
+from pixelwise.data import fashion, idx, mnist, splits
 from pixelwise.data.download import NoNetwork
 
 
@@ -51,7 +51,7 @@ def test_a_batch_of_garments():
 
 
 def test_the_splits_share_no_picture_and_are_all_there():
-    train, validation, test = (garments(split) for split in generation.SPLITS)
+    train, validation, test = (garments(split) for split in splits.NUMBERS)
     whole, labels = fashion.load("train")
     assert (len(train.images), len(validation.images), len(test.images)) == (11_000, 1000, 2000)
     np.testing.assert_array_equal(np.concatenate([train.images, validation.images]), whole)

@@ -11,8 +11,7 @@ from pixelwise.models.inpaint import Inpainter, inpainter, patch_discriminator
 from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.two_players import TwoPlayerAdam
 
-JAX = keras.backend.backend() == "jax"  # without its compiler it compiles each operation alone
-FEW_STEPS = {"run_eagerly": not JAX, "jit_compile": JAX}  # so few that no other compiler pays
+JAX = keras.backend.backend() == "jax"
 
 
 def small(adversarial=0.1, convolution="gated", **options):
@@ -106,7 +105,7 @@ def test_the_loss_by_hand():
     assert loss == pytest.approx(weighted + 0.25 * found["loss_g"] + found["loss_d"], rel=1e-4)
 
 
-def test_each_player_gets_its_own_gradient():
+def test_each_player_gets_its_own_gradient(few_steps):
     """No gradient of the generator's reaches the judge, none of the judge's the generator."""
     images, holes, truth = batch()
     model, numbers = small(), ops.convert_to_tensor(holes.astype("float32"))
@@ -123,7 +122,7 @@ def test_each_player_gets_its_own_gradient():
     after = {}
     for weight in (0.1, 10.0):
         model = small(weight)
-        model.compile(keras.optimizers.SGD(0.01), **FEW_STEPS)
+        model.compile(keras.optimizers.SGD(0.01), **few_steps)
         model.train_on_batch({"images": images, "holes": holes}, truth)
         after[weight] = [
             network.get_weights() for network in (model.generator, model.discriminator)
@@ -145,9 +144,9 @@ def test_training_lowers_the_error_in_the_hole(adversarial, convolution):
     assert ("d" in history.parts) == bool(adversarial)
 
 
-def test_a_truth_that_is_no_picture_stops_the_training():
+def test_a_truth_that_is_no_picture_stops_the_training(few_steps):
     model = small(0)
-    model.compile(keras.optimizers.Adam(1e-3), **FEW_STEPS)
+    model.compile(keras.optimizers.Adam(1e-3), **few_steps)
     images, holes, truth = batch()
     loss = model.train_on_batch({"images": images, "holes": holes}, truth + 2)
     assert np.isnan(np.ravel(loss)[0])
@@ -222,9 +221,9 @@ UNTRAINABLE = {
 
 
 @pytest.mark.parametrize("x, y, said", UNTRAINABLE.values(), ids=UNTRAINABLE.keys())
-def test_batches_that_cannot_be_learnt_from(sentence, x, y, said):
+def test_batches_that_cannot_be_learnt_from(sentence, few_steps, x, y, said):
     model = small(0)
-    model.compile("adam", **FEW_STEPS)
+    model.compile("adam", **few_steps)
     with pytest.raises(ValueError) as caught:
         model.fit(x, y, batch_size=2, verbose=0)
     assert said in sentence(caught)
@@ -277,9 +276,9 @@ def test_nothing_in_the_hole_is_seen_in_training_not_even_nan():
 
 
 @pytest.mark.parametrize("where", ["truth", "known"])
-def test_nan_never_enters_the_networks(where, survives):
+def test_nan_never_enters_the_networks(where, survives, few_steps):
     model = small(0.1)
-    model.compile(TwoPlayerAdam(1e-3), **FEW_STEPS)
+    model.compile(TwoPlayerAdam(1e-3), **few_steps)
     images, holes, truth = batch()
     {"truth": truth, "known": images}[where][1, 2, 3, 1] = np.nan
     survives(model, {"images": images, "holes": holes}, truth)

@@ -16,9 +16,6 @@ from pixelwise.models.mask_to_image import (
 from pixelwise.nn.autodiff import gradient
 from pixelwise.nn.two_players import TwoPlayerAdam
 
-JAX = keras.backend.backend() == "jax"  # without its compiler it compiles each operation alone
-FEW_STEPS = {"run_eagerly": not JAX, "jit_compile": JAX}  # so few that no other compiler pays
-
 
 def small(
     num_classes=3, size=16, hidden=0, spectral=True, style=False, kind=MaskToImage, **options
@@ -217,9 +214,9 @@ def test_what_cannot_be_learnt_from_has_no_loss(value, label):
     assert np.isnan(loss_of(small(), pictures, masks))
 
 
-def test_nan_never_enters_the_networks(survives):
+def test_nan_never_enters_the_networks(survives, few_steps):
     model = small(style=True, l1=1.0, matching=1.0)
-    model.compile(TwoPlayerAdam(1e-3), **FEW_STEPS)
+    model.compile(TwoPlayerAdam(1e-3), **few_steps)
     pictures, masks = scenes()
     pictures[2, 3, 4, 0] = np.nan
     survives(model, pictures, masks)

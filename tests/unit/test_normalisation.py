@@ -71,7 +71,7 @@ def test_an_average_of_the_weights_gets_its_own_statistics():
     model = keras.Sequential(
         [keras.Input((4,)), layers.Dense(8), layers.BatchNormalization(), layers.Dense(1)]
     )
-    model.compile(keras.optimizers.SGD(0.3), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 4)).astype("float32")
     y = x @ np.array([[1.0], [-2.0], [0.5], [0.0]], "float32")

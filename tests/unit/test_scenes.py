@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pixelwise as pw
-from pixelwise.data import backgrounds, scenes, wardrobe
+from pixelwise.data import backgrounds, scenes, splits, wardrobe
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +140,8 @@ def test_two_hundred_scenes_a_second(split):
 
 
 def test_splits_share_neither_garments_nor_backgrounds():
-    seen = [{picture.tobytes() for picture in wardrobe.garments(s)[0]} for s in wardrobe.SPLITS]
-    walls = [
-        {picture.tobytes() for picture in backgrounds.load(split)} for split in wardrobe.SPLITS
-    ]
+    seen = [{picture.tobytes() for picture in wardrobe.garments(s)[0]} for s in splits.NUMBERS]
+    walls = [{picture.tobytes() for picture in backgrounds.load(split)} for split in splits.NUMBERS]
     for parts in (seen, walls):
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 

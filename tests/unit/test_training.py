@@ -15,6 +15,7 @@ import pytest
 
 from pixelwise import callbacks, runstate, training
 
+AS_THEY_ARE = {"initializers"}  # a process of its own has to draw the same weights
 JOB = Path(__file__).with_name("training_job.py")
 LIBRARY = Path(training.__file__).parents[1]
 

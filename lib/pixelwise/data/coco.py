@@ -206,7 +206,7 @@ def _year(split):
             "COCO has no split 'test' with masks, since they were never published: measure on "
             "'val', as papers do; a recipe says test = { split = \"val\" }."
         )
-    splits.check(split, "COCO", YEARS)
+    splits.check(split, "COCO, without annotations= of your own,", YEARS)
     return YEARS[split]
 
 

@@ -29,7 +29,7 @@ def load(split="train", *, full=False, root=None, held_out=None, **options):
         pixelwise.data.manifest.DamagedFile: if the embedded file is not what it was.
         pixelwise.data.download.NoNetwork: if the full set cannot be downloaded.
     """
-    splits.check(split, "The set of garments", generation.SPLITS)
+    splits.check(split, "The set of garments", splits.NUMBERS)
     part = "test" if split == "test" else "train"
     if root is not None:
         images, labels = idx.load(root, part)

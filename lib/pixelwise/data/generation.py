@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from pixelwise import checks
-from pixelwise.data import backgrounds, idx, options, order, scenes
+from pixelwise.data import backgrounds, idx, options, order, scenes, splits
 
-SPLITS = {"train": 0, "validation": 1, "test": 2}
 SIZES = (28, 32, 64)
 BINARISE = (None, "static", "dynamic")
 BACKGROUNDS = ("black", "photographs")
@@ -148,13 +147,13 @@ class Generation(keras.utils.PyDataset):
         One stream of numbers serves all positions, whatever the batch size: two single-precision
         numbers for each of its steps, and it can be entered anywhere.
         """
-        stream = np.random.PCG64([self.seed, PIXELS, SPLITS[self.split]])
+        stream = np.random.PCG64([self.seed, PIXELS, splits.NUMBERS[self.split]])
         stream.advance(first * idx.SIDE**2 // 2)
         return bernoulli(self.images[rows], np.random.Generator(stream))
 
     def _coloured(self, row, position):
         """Returns a picture in colour on its ground, uint8 (size, size, 3)."""
-        rng = np.random.default_rng([self.seed, COLOURS, SPLITS[self.split], position])
+        rng = np.random.default_rng([self.seed, COLOURS, splits.NUMBERS[self.split], position])
         grey = self.images[row]
         alpha = framed(enlarged(scenes.cut_out(grey), self.size), self.size)[..., None] / 255
         grey = framed(enlarged(grey, self.size), self.size) / 255
@@ -207,7 +206,7 @@ def bernoulli(images, rng):
 
 def binarised_once(images, split):
     """Returns the static binarisation of a split, uint8 0 or 1, the same at every call."""
-    rng = np.random.default_rng([STATIC_SEED, SPLITS[split]])
+    rng = np.random.default_rng([STATIC_SEED, splits.NUMBERS[split]])
     blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
     return np.concatenate([bernoulli(block, rng) for block in blocks])
 

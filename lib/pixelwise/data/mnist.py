@@ -41,7 +41,7 @@ def load(split="train", *, root=None, held_out=HELD_OUT, **options):
         ValueError: if the split or an option is wrong, or a file is missing or damaged.
         pixelwise.data.download.NoNetwork: if the set cannot be downloaded.
     """
-    splits.check(split, "MNIST", generation.SPLITS)
+    splits.check(split, "MNIST", splits.NUMBERS)
     if root is not None and options.get("binarise") == "static":
         file = Path(root) / f"binarized_mnist_{STATIC[split]}.amat"
         if file.is_file():

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pixelwise import checks, holes
-from pixelwise.data import backgrounds, options, order, pictures, scenes, wardrobe
+from pixelwise.data import backgrounds, options, order, pictures, scenes, splits, wardrobe
 
 LEAST = 0.01  # share of the picture that a garment must cover to be taken out
 STROKES = 0.25  # share of the training pictures whose hole is strokes in the place of garments
@@ -103,7 +103,7 @@ class Removal(keras.utils.PyDataset):
         return {"images": images, "holes": np.stack([e.hole for e in found])}, truth
 
     def _generator(self, index):
-        return np.random.default_rng([self.seed, wardrobe.SPLITS[self.split], index])
+        return np.random.default_rng([self.seed, splits.NUMBERS[self.split], index])
 
     def _compose(self, rng, **options):
         garments = wardrobe.garments(self.split)

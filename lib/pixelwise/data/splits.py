@@ -14,6 +14,8 @@ SPLITS = {part: (part,) for part in PARTS} | {
     "trainval": ("train", "val"),
     "all": PARTS,
 }
+# Of the sets that are drawn or composed here, and the number that seeds each.
+NUMBERS = {"train": 0, "validation": 1, "test": 2}
 LISTS = {
     "train": ("train.txt",),
     "val": ("val.txt", "valid.txt", "validation.txt"),

@@ -17,7 +17,6 @@ CLASSES = ("background", "top", "trousers", "dress", "shoe", "bag")
 # sneaker, bag, ankle boot.
 FROM_FASHION = np.array([1, 2, 1, 3, 1, 4, 1, 4, 5, 4])
 VALIDATION_GARMENTS = 1000  # the last of the training pictures
-SPLITS = {"train": 0, "validation": 1, "test": 2}
 TEST_SEED = 2015
 DEFAULT_BATCHES = {"train": None, "validation": 13, "test": 25}
 TARGETS = ("semantic", "instances")
@@ -30,7 +29,7 @@ def garments(split):
     Raises:
         ValueError: if the split is unknown.
     """
-    splits.check(split, "The wardrobe", SPLITS)
+    splits.check(split, "The wardrobe", splits.NUMBERS)
     images, labels = fashion.load("test" if split == "test" else "train")
     if split == "train":
         images, labels = images[:-VALIDATION_GARMENTS], labels[:-VALIDATION_GARMENTS]
@@ -76,7 +75,7 @@ class Wardrobe(keras.utils.PyDataset):
         scenes=None,
         **kwargs,
     ):
-        splits.check(split, "The wardrobe", SPLITS)
+        splits.check(split, "The wardrobe", splits.NUMBERS)
         options.check(Wardrobe, batch_size, num_batches, seed, kwargs)
         checks.whole("max_objects", max_objects, 1)
         if scenes is not None:
@@ -107,7 +106,7 @@ class Wardrobe(keras.utils.PyDataset):
 
     def scene(self, index):
         """Composes scene number ``index`` of this split and seed; see ``scenes.Scene``."""
-        rng = np.random.default_rng([self.seed, SPLITS[self.split], index])
+        rng = np.random.default_rng([self.seed, splits.NUMBERS[self.split], index])
         images, labels = garments(self.split)
         return scenes.compose(
             images, labels, backgrounds.load(self.split), rng, self.size, varied=self.varied
