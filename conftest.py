@@ -34,6 +34,9 @@ def _version(package):
 
 
 os.environ.setdefault("XLA_FLAGS", _xla_flags())
+if os.environ.get("KERAS_BACKEND") == "torch":
+    # One thread for each of two files at a time: two would wait for the other file's in small sums.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # JAX need not compile the same thing for every model and in every process: all of a run share a
 # folder.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
