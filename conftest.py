@@ -79,20 +79,18 @@ def weights_drawn_by_numpy(request):
         return
     from keras.src.initializers import constant_initializers, random_initializers
 
-    generator = np.random.default_rng
-
     def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
-        return generator(seed).normal(mean, stddev, shape).astype(dtype or "float32")
+        return np.random.default_rng(seed).normal(mean, stddev, shape).astype(dtype or "float32")
 
     def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
-        rng = generator(seed)
+        rng = np.random.default_rng(seed)
         drawn = rng.standard_normal(shape)
         while (far := np.abs(drawn) > 2).any():
             drawn[far] = rng.standard_normal(far.sum())
         return (mean + stddev * drawn).astype(dtype or "float32")
 
     def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
-        return generator(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
+        return np.random.default_rng(seed).uniform(minval, maxval, shape).astype(dtype or "float32")
 
     drawn = {"normal": normal, "truncated_normal": truncated_normal, "uniform": uniform}
     filled = {

@@ -14,7 +14,7 @@ SPLITS = {part: (part,) for part in PARTS} | {
     "trainval": ("train", "val"),
     "all": PARTS,
 }
-# Of the sets that are drawn or composed here, and the number that seeds each.
+# The splits of the book's own sets, and the number that seeds what is drawn for each.
 NUMBERS = {"train": 0, "validation": 1, "test": 2}
 LISTS = {
     "train": ("train.txt",),
